@@ -5,7 +5,7 @@ VENV    := .venv
 MOTO    := $(VENV)/.installed
 BIN     := bin/bartizan
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-VULN    := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VULN    := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 
 .PHONY: build test check lint race vuln bench clean
 
