@@ -3,7 +3,9 @@
 //
 // The types are Finding, its Status and Severity, the Resource it is about and
 // the Evidence for it. A control of package posture yields one finding per
-// resource it looked at; a detection yields one per match.
+// resource it looked at; a detection yields one per match. Muter applies a mute
+// file, Baseline compares with an earlier report, Tally counts and scores.
+// Package finding/report writes them.
 //
 // # Caveats
 //
@@ -127,12 +129,18 @@ type Finding struct {
 	Fix         *Fix                `json:"fix,omitempty"`
 	Frameworks  map[string][]string `json:"frameworks,omitempty"` // framework → ids
 	Mute        *Mute               `json:"mute,omitempty"`       // the rule that muted it
+	Change      Change              `json:"change,omitempty"`     // against the baseline, where there is one
 
 	// Detections only.
 	Techniques []string  `json:"techniques,omitempty"` // ATT&CK technique ids, T1078.004
 	EventIDs   []string  `json:"eventIds,omitempty"`
 	Actor      string    `json:"actor,omitempty"` // ARN or other name of who did it
 	Time       time.Time `json:"time,omitzero"`   // when it happened; zero for controls
+}
+
+// IsDetection reports whether f came from events rather than from a control.
+func (f *Finding) IsDetection() bool {
+	return !f.Time.IsZero() || len(f.EventIDs) > 0 || len(f.Techniques) > 0
 }
 
 // Fingerprint is stable over runs: it depends on the rule and on the identity
