@@ -1,0 +1,536 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind is the log that a record comes from. Its text is the name that rules use
+// as the service of their log source.
+type Kind string
+
+// The kinds of log.
+const (
+	Unknown     Kind = ""
+	CloudTrail  Kind = "cloudtrail"
+	VPCFlow     Kind = "vpcflow"
+	TransitFlow Kind = "tgwflow"
+	ALB         Kind = "alb"
+	NLB         Kind = "nlb"
+	CLB         Kind = "clb"
+	S3Access    Kind = "s3access"
+	CloudFront  Kind = "cloudfront"
+	WAF         Kind = "waf"
+	DNS         Kind = "route53resolver"
+	GuardDuty   Kind = "guardduty"
+	SecurityHub Kind = "securityhub"
+)
+
+// Kinds lists the kinds of log.
+func Kinds() []Kind {
+	return []Kind{CloudTrail, VPCFlow, TransitFlow, ALB, NLB, CLB, S3Access, CloudFront, WAF, DNS, GuardDuty, SecurityHub}
+}
+
+// ValueKind is the JSON type of a value.
+type ValueKind uint8
+
+// The JSON types. A value of kind Array is an empty array: the elements of
+// other arrays are values of their own.
+const (
+	Null ValueKind = iota + 1
+	Bool
+	Number
+	String
+	Object
+	Array
+)
+
+// Value is one value of a field.
+type Value struct {
+	Kind ValueKind
+	Text []byte // a string's meaning, an object's JSON text, else the literal
+}
+
+// String returns the value's text.
+func (v Value) String() string { return string(v.Text) }
+
+// Columns names the fields of a log of lines.
+type Columns struct {
+	schema *Schema
+	names  []string
+	slots  []Slot // −1 where nobody asks for the column
+}
+
+// NewColumns prepares the columns of a log of lines for a schema.
+func NewColumns(s *Schema, names []string) *Columns {
+	c := &Columns{schema: s, names: names, slots: make([]Slot, len(names))}
+	for i, n := range names {
+		if slot, ok := s.Slot(n); ok {
+			c.slots[i] = slot
+		} else {
+			c.slots[i] = -1
+		}
+	}
+	return c
+}
+
+// Event is one record. See the package's caveats for how long it is valid.
+type Event struct {
+	Kind   Kind
+	File   string // the source it was read from
+	Offset int64  // of the record within the decompressed source
+
+	schema *Schema
+	raw    []byte
+
+	// JSON records.
+	top    []span  // by child of the schema's root
+	tried  []bool  // by child of the root: its slots are filled
+	vals   []Value // by slot
+	stamp  []uint32
+	multi  map[Slot][]Value // slots whose path crosses an array
+	now    uint32
+	dotted bool // a member's name holds a dot
+
+	// Records of lines.
+	columns *Columns
+	fields  [][]byte
+}
+
+type span struct{ start, end uint32 }
+
+// New returns an Event to be filled by Scan or SetFields, over and over.
+func New(s *Schema) *Event {
+	return &Event{
+		schema: s,
+		top:    make([]span, len(s.root.keys)),
+		tried:  make([]bool, len(s.root.keys)),
+		vals:   make([]Value, s.Len()),
+		stamp:  make([]uint32, s.Len()),
+	}
+}
+
+// Parse reads one JSON record that stands alone, as in a rule's example.
+func Parse(s *Schema, kind Kind, text []byte) (*Event, error) {
+	e := New(s)
+	i := SkipSpace(text, 0)
+	end, err := e.Scan(text, i)
+	if err != nil {
+		return nil, fmt.Errorf("parse event: %w", err)
+	}
+	if SkipSpace(text, end) != len(text) {
+		return nil, fmt.Errorf("parse event: %w: text follows the record", ErrSyntax)
+	}
+	e.Kind = kind
+	return e, nil
+}
+
+// Schema returns the schema whose slots the event knows.
+func (e *Event) Schema() *Schema { return e.schema }
+
+func (e *Event) reset() {
+	clear(e.top)
+	clear(e.tried)
+	if len(e.multi) > 0 {
+		clear(e.multi)
+	}
+	e.columns, e.fields, e.dotted = nil, nil, false
+	e.now++
+	if e.now == 0 { // the stamps of four thousand million records ago
+		clear(e.stamp)
+		e.now = 1
+	}
+}
+
+// Scan reads the JSON object at b[i] and returns the index after it. ErrShort
+// says that b ends within it. The event refers to b until the next Scan.
+func (e *Event) Scan(b []byte, i int) (int, error) {
+	e.reset()
+	root := e.schema.root
+	start := i
+	if i >= len(b) {
+		return 0, ErrShort
+	}
+	if b[i] != '{' {
+		return 0, ErrSyntax
+	}
+	i = SkipSpace(b, i+1)
+	if i < len(b) && b[i] == '}' {
+		e.raw = b[start : i+1]
+		return i + 1, nil
+	}
+	for {
+		if i >= len(b) {
+			return 0, ErrShort
+		}
+		if b[i] != '"' {
+			return 0, ErrSyntax
+		}
+		j, err := skipString(b, i+1)
+		if err != nil {
+			return 0, err
+		}
+		key := b[i+1 : j]
+		i = j + 1
+		if i+1 < len(b) && b[i] == ':' && b[i+1] > ' ' {
+			i++
+		} else {
+			i = SkipSpace(b, i)
+			if i >= len(b) {
+				return 0, ErrShort
+			}
+			if b[i] != ':' {
+				return 0, ErrSyntax
+			}
+			i = SkipSpace(b, i+1)
+		}
+		end, err := SkipValue(b, i)
+		if err != nil {
+			return 0, err
+		}
+		k := root.find(key)
+		if k < 0 && bytes.IndexByte(key, '\\') >= 0 {
+			key = plainText(key)
+			k = root.find(key)
+		}
+		if k >= 0 {
+			e.top[k] = span{uint32(i - start), uint32(end - start)}
+		} else if bytes.IndexByte(key, '.') >= 0 {
+			e.dotted = true
+		}
+		i = end
+		if i < len(b) && b[i] <= ' ' {
+			i = SkipSpace(b, i)
+		}
+		if i >= len(b) {
+			return 0, ErrShort
+		}
+		if b[i] == '}' {
+			e.raw = b[start : i+1]
+			return i + 1, nil
+		}
+		if b[i] != ',' {
+			return 0, ErrSyntax
+		}
+		i++
+		if i < len(b) && b[i] <= ' ' {
+			i = SkipSpace(b, i)
+		}
+	}
+}
+
+// SetFields makes the event a record of lines. line is the whole record.
+func (e *Event) SetFields(c *Columns, line []byte, fields [][]byte) {
+	e.reset()
+	e.raw, e.columns, e.fields = line, c, fields
+	for i, f := range fields {
+		if i >= len(c.slots) {
+			break
+		}
+		if s := c.slots[i]; s >= 0 {
+			e.set(s, textValue(f))
+		}
+	}
+}
+
+// textValue is a field of a line: "-" stands for no value in AWS's text logs.
+func textValue(f []byte) Value {
+	if len(f) == 1 && f[0] == '-' {
+		return Value{Null, f}
+	}
+	return Value{String, f}
+}
+
+func (e *Event) set(s Slot, v Value) {
+	e.vals[s] = v
+	e.stamp[s] = e.now
+}
+
+// Values returns the values of a field: none where it is missing, several where
+// the path crosses or ends in an array. The result is valid until the next Scan.
+func (e *Event) Values(s Slot) []Value {
+	if e.stamp[s] == e.now {
+		return e.found(s)
+	}
+	if e.columns != nil {
+		return nil
+	}
+	if vs, ok := e.multi[s]; ok {
+		return vs
+	}
+	root := e.schema.root
+	k := e.schema.heads[s]
+	if !e.tried[k] {
+		e.tried[k] = true
+		if sp := e.top[k]; sp.end > 0 {
+			e.fill(root, k, int(sp.start), int(sp.end))
+		}
+		return e.Values(s)
+	}
+	if e.dotted {
+		if vs := lookup(e.raw, e.schema.paths[s]); vs != nil {
+			e.setMulti(s, vs)
+			return vs
+		}
+	}
+	return nil
+}
+
+func (e *Event) found(s Slot) []Value {
+	if e.vals[s].Kind == 0 {
+		return e.multi[s]
+	}
+	return e.vals[s : s+1 : s+1]
+}
+
+func (e *Event) setMulti(s Slot, vs []Value) {
+	if e.multi == nil {
+		e.multi = map[Slot][]Value{}
+	}
+	e.multi[s] = vs
+	e.set(s, Value{})
+}
+
+// fill decodes the value at raw[start:end], which stands at child k of node n,
+// into the slots at and below that child.
+func (e *Event) fill(n *node, k, start, end int) {
+	slot, sub := n.slots[k], n.subs[k]
+	b := e.raw
+	if b[start] == '[' {
+		if slot >= 0 {
+			e.setMulti(slot, flatten(nil, b[start:end]))
+		}
+		if sub != nil {
+			for _, s := range sub.below {
+				// Rare and slow: a path that goes through an array.
+				e.setMulti(s, lookup(b, e.schema.paths[s]))
+			}
+		}
+		return
+	}
+	if slot >= 0 {
+		e.set(slot, scalar(b[start:end]))
+	}
+	if sub == nil {
+		return
+	}
+	seen := false
+	_, _ = eachMember(b[:end], start, func(m member) bool {
+		c := sub.find(m.key)
+		if c < 0 {
+			return true
+		}
+		if s := sub.subs[c]; s != nil && seen {
+			for _, below := range s.below { // given twice: the last one counts
+				e.stamp[below] = e.now - 1
+				delete(e.multi, below)
+			}
+		}
+		seen = true
+		e.fill(sub, c, m.start, m.end)
+		return true
+	})
+}
+
+// scalar makes a Value of JSON text that is no array.
+func scalar(t []byte) Value {
+	switch t[0] {
+	case '"':
+		return Value{String, plainText(t[1 : len(t)-1])}
+	case '{':
+		return Value{Object, objectText(t)}
+	case 't', 'f':
+		return Value{Bool, t}
+	case 'n':
+		return Value{Null, t}
+	case '[':
+		return Value{Array, t}
+	default:
+		return Value{Number, t}
+	}
+}
+
+// objectText is the object without white space, as AWS delivers it, so that a
+// rule's text search does not depend on pretty-printing.
+func objectText(t []byte) []byte {
+	for _, c := range t[1:min(len(t), 3)] {
+		if c == ' ' || c == '\n' || c == '\r' || c == '\t' {
+			return compact(make([]byte, 0, len(t)), t)
+		}
+	}
+	return t
+}
+
+// flatten appends the elements of an array, and those of arrays in it.
+func flatten(dst []Value, t []byte) []Value {
+	n := len(dst)
+	_ = eachElement(t, 0, func(start, end int) bool {
+		if t[start] == '[' {
+			dst = flatten(dst, t[start:end])
+		} else {
+			dst = append(dst, scalar(t[start:end]))
+		}
+		return true
+	})
+	if len(dst) == n {
+		dst = append(dst, Value{Array, t})
+	}
+	return dst
+}
+
+// lookup finds the values at a path the plain way: member by member, every
+// element of an array, and a member whose name is the rest of the path.
+func lookup(t []byte, path string) []Value {
+	if len(t) == 0 {
+		return nil
+	}
+	switch t[0] {
+	case '[':
+		var out []Value
+		_ = eachElement(t, 0, func(start, end int) bool {
+			out = append(out, lookup(t[start:end], path)...)
+			return true
+		})
+		return out
+	case '{':
+	default:
+		return nil
+	}
+	head, rest, nested := strings.Cut(path, ".")
+	var whole, part []byte
+	_, _ = eachMember(t, 0, func(m member) bool {
+		if nested && string(m.key) == path {
+			whole = t[m.start:m.end]
+		}
+		if string(m.key) == head {
+			part = t[m.start:m.end]
+		}
+		return true
+	})
+	if part != nil && nested {
+		if vs := lookup(part, rest); vs != nil {
+			return vs
+		}
+		part = nil
+	}
+	if part == nil {
+		part = whole
+	}
+	switch {
+	case part == nil:
+		return nil
+	case part[0] == '[':
+		return flatten(nil, part)
+	default:
+		return []Value{scalar(part)}
+	}
+}
+
+// Lookup returns the values at a path that need not be in the schema.
+func (e *Event) Lookup(path string) []Value {
+	if s, ok := e.schema.Slot(path); ok {
+		return e.Values(s)
+	}
+	if e.columns == nil {
+		return lookup(e.raw, path)
+	}
+	for i, n := range e.columns.names {
+		if n == path && i < len(e.fields) {
+			return []Value{textValue(e.fields[i])}
+		}
+	}
+	return nil
+}
+
+// Get returns the first value at a path as text: "" where it is missing or null.
+func (e *Event) Get(path string) string { return first(e.Lookup(path)) }
+
+func first(vs []Value) string {
+	if len(vs) == 0 || vs[0].Kind == Null {
+		return ""
+	}
+	return string(vs[0].Text)
+}
+
+// Raw returns the record's text: JSON or a line. It is valid as long as the event.
+func (e *Event) Raw() []byte { return e.raw }
+
+// IsText reports whether the record is a line, not JSON.
+func (e *Event) IsText() bool { return e.columns != nil }
+
+// Fields calls visit with every column of a record of lines.
+func (e *Event) Fields(visit func(name string, value []byte)) {
+	for i, f := range e.fields {
+		visit(e.columns.names[i], f)
+	}
+}
+
+// Document returns the record as JSON-shaped values.
+func (e *Event) Document() (map[string]any, error) {
+	if e.columns != nil {
+		doc := map[string]any{}
+		e.Fields(func(name string, v []byte) { doc[name] = string(v) })
+		return doc, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(e.raw))
+	d.UseNumber()
+	var doc map[string]any
+	if err := d.Decode(&doc); err != nil {
+		return nil, fmt.Errorf("decode event at offset %d of %s: %w", e.Offset, e.File, err)
+	}
+	return doc, nil
+}
+
+// Clone returns a copy that stays valid.
+func (e *Event) Clone() *Event {
+	c := New(e.schema)
+	if e.columns == nil {
+		_, _ = c.Scan(bytes.Clone(e.raw), 0)
+	} else {
+		fields := make([][]byte, len(e.fields))
+		for i, f := range e.fields {
+			fields[i] = bytes.Clone(f)
+		}
+		c.SetFields(e.columns, bytes.Clone(e.raw), fields)
+	}
+	c.Kind, c.File, c.Offset = e.Kind, e.File, e.Offset
+	return c
+}
+
+// parseTime reads the times that AWS's logs hold: RFC 3339 with or without a
+// zone, seconds or milliseconds since 1970.
+func parseTime(s []byte) time.Time {
+	if len(s) >= 19 && s[4] == '-' && (s[10] == 'T' || s[10] == ' ') {
+		text := string(s)
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999Z0700"} {
+			if t, err := time.Parse(layout, text); err == nil {
+				return t.UTC()
+			}
+		}
+		return time.Time{}
+	}
+	var n int64
+	for i, c := range s {
+		if c == '.' && i > 0 {
+			break // fractions of a second
+		}
+		if c < '0' || c > '9' || i > 15 {
+			return time.Time{}
+		}
+		n = n*10 + int64(c-'0')
+	}
+	switch {
+	case len(s) == 0:
+		return time.Time{}
+	case n > 1e11:
+		return time.UnixMilli(n).UTC()
+	default:
+		return time.Unix(n, 0).UTC()
+	}
+}
+
+// ParseTime reads a time as AWS's logs write it; zero where it is none.
+func ParseTime(s string) time.Time { return parseTime([]byte(s)) }
