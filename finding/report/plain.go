@@ -24,7 +24,7 @@ func Cell(s string) string {
 		switch r {
 		case ' ':
 			continue
-		case '=', '+', '-', '@', '|', '%', '＝', '＋', '－', '＠':
+		case '=', '+', '-', '@', '＝', '＋', '－', '＠':
 			return "'" + s
 		}
 		break

@@ -65,8 +65,15 @@ var writers = []struct {
 	name string
 	make newWriter
 }{
+	{"table", newTable},
 	{"json", newJSON},
 	{"jsonl", newJSONL},
+	{"csv", newCSV},
+	{"markdown", newMarkdown},
+	{"sarif", newSARIF},
+	{"ocsf", newOCSF},
+	{"asff", newASFF},
+	{"junit", newJUnit},
 }
 
 // Formats lists the names of the formats; the first is for a terminal.

@@ -1,0 +1,303 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/bartizan-security/bartizan/finding"
+)
+
+// tableWriter is for a terminal: detections by severity and time, controls by
+// pillar with a score.
+type tableWriter struct {
+	digest
+	w   *bufio.Writer
+	run Run
+	o   Options
+}
+
+func newTable(w io.Writer, run Run, o Options) Writer {
+	return &tableWriter{digest{perRule: 10, perDetections: 50}, bufio.NewWriter(w), run, o}
+}
+
+func (t *tableWriter) Write(f *finding.Finding) error {
+	t.add(f)
+	return nil
+}
+
+// The colours are the terminal's own sixteen, so that they suit its background.
+var (
+	bold   = lipgloss.NewStyle().Bold(true)
+	faint  = lipgloss.NewStyle().Faint(true)
+	green  = lipgloss.NewStyle().Foreground(lipgloss.Color("2"))
+	yellow = lipgloss.NewStyle().Foreground(lipgloss.Color("3"))
+	red    = lipgloss.NewStyle().Foreground(lipgloss.Color("1"))
+	cyan   = lipgloss.NewStyle().Foreground(lipgloss.Color("6"))
+	worst  = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("15")).Background(lipgloss.Color("1"))
+)
+
+func (t *tableWriter) paint(style lipgloss.Style, s string) string {
+	if !t.o.Color || s == "" {
+		return s
+	}
+	return style.Render(s)
+}
+
+func (t *tableWriter) line(indent int, s string) {
+	s = strings.TrimRight(s, " ")
+	if s != "" {
+		t.w.WriteString(strings.Repeat(" ", indent))
+	}
+	t.w.WriteString(s)
+	t.w.WriteByte('\n')
+}
+
+// block writes s wrapped to the width, at most lines lines, in a style.
+func (t *tableWriter) block(indent, lines int, style lipgloss.Style, s string) {
+	if s == "" {
+		return
+	}
+	for _, l := range wrap(Plain(s), t.o.Width-indent, lines) {
+		t.line(indent, t.paint(style, l))
+	}
+}
+
+// ends writes left at the left and right at the right edge; left is clipped.
+func (t *tableWriter) ends(indent int, left, right string, ls, rs lipgloss.Style) {
+	room := t.o.Width - indent - lipgloss.Width(right)
+	if right != "" {
+		room -= 2
+	}
+	left = clip(left, room)
+	pad := strings.Repeat(" ", max(0, t.o.Width-indent-lipgloss.Width(left)-lipgloss.Width(right)))
+	t.line(indent, t.paint(ls, left)+pad+t.paint(rs, right))
+}
+
+func (t *tableWriter) Close(r *Result) error {
+	t.ends(0, Plain(strings.TrimSpace("bartizan "+t.run.Command+"  "+t.run.Source)), t.run.Time.Format("2006-01-02 15:04Z"), bold, faint)
+	sections := t.sections(&r.Summary)
+	for _, s := range sections {
+		t.line(0, "")
+		if s.detection {
+			t.detections(s)
+		} else {
+			t.pillar(s, r)
+		}
+	}
+	if len(sections) == 0 {
+		t.line(0, "")
+		t.line(0, "No findings.")
+	}
+	t.gaps(r)
+	t.footer(r)
+	return t.w.Flush()
+}
+
+func (t *tableWriter) pillar(s *section, r *Result) {
+	right := ""
+	style := faint
+	var counts finding.Counts
+	for _, p := range r.Summary.Pillars {
+		if p.Pillar == s.pillar && s.pillar != "" {
+			right, style = scoreBar(p.Score), scoreStyle(p.Score)
+			counts = p.Counts
+		}
+	}
+	t.ends(0, strings.ToUpper(s.title()), right, bold, style)
+	t.line(0, t.paint(faint, strings.Repeat("─", t.o.Width)))
+	if counts.Total() > 0 {
+		t.block(0, 2, faint, countWords(counts))
+	}
+	for _, g := range s.groups {
+		t.group(g)
+	}
+}
+
+func (t *tableWriter) group(g *group) {
+	label, style := badge(g.status, g.worst)
+	count := ""
+	if g.total > 1 {
+		count = fmt.Sprintf("×%d", g.total)
+	}
+	// Severity, title and count on the first line; the rule's id beneath it.
+	room := t.o.Width - 11 - lipgloss.Width(count) - 2
+	title := clip(Plain(g.title), room)
+	pad := strings.Repeat(" ", max(0, room-lipgloss.Width(title)+2))
+	t.line(0, t.paint(style, label)+strings.Repeat(" ", 11-len(label))+t.paint(bold, title)+pad+t.paint(faint, count))
+	t.line(11, t.paint(cyan, clip(Plain(g.rule), t.o.Width-11)))
+	for i := range g.shown {
+		f := &g.shown[i]
+		right := Plain(place(&f.Resource))
+		name := Plain(resourceName(&f.Resource))
+		if f.Change == finding.ChangeNew {
+			name = "(new) " + name
+		}
+		t.ends(4, "• "+clipMiddle(name, t.o.Width-4-2-2-lipgloss.Width(right)), right, lipgloss.NewStyle(), faint)
+		t.block(6, 2, faint, why(f))
+		if f.Status == finding.StatusFail {
+			for _, e := range f.Evidence[:min(len(f.Evidence), 2)] {
+				t.block(6, 1, faint, evidenceText(e, 400))
+			}
+		}
+	}
+	if n := g.more(); n > 0 {
+		t.line(4, t.paint(faint, fmt.Sprintf("… and %d more; -o html=report.html or -o jsonl lists them all", n)))
+	}
+}
+
+func (t *tableWriter) detections(s *section) {
+	n := map[finding.Severity]int{}
+	for _, g := range s.groups {
+		if g.status == finding.StatusFail {
+			n[g.severity] += g.total
+		}
+	}
+	t.ends(0, "DETECTIONS", severityWords(n), bold, faint)
+	t.line(0, t.paint(faint, strings.Repeat("─", t.o.Width)))
+	for _, g := range s.groups {
+		label, style := badge(g.status, g.severity)
+		t.line(0, t.paint(style, label)+fmt.Sprintf("  %d", g.total))
+		for i := range g.shown {
+			f := &g.shown[i]
+			t.ends(2, strings.TrimSpace(stamp(f.Time)+"  "+Plain(f.Title)), Plain(strings.Join(f.Techniques, " ")), bold, faint)
+			who := ""
+			if f.Actor != "" {
+				who = "by " + clipMiddle(Plain(f.Actor), t.o.Width-4-3)
+			}
+			t.line(4, who)
+			on := strings.TrimSpace(Plain(resourceName(&f.Resource) + "  " + place(&f.Resource)))
+			if on != "" {
+				t.line(4, "on "+clipMiddle(on, t.o.Width-4-3))
+			}
+			t.block(4, 2, faint, why(f))
+			events := ""
+			if len(f.EventIDs) > 0 {
+				events = fmt.Sprintf("%d %s", len(f.EventIDs), plural(len(f.EventIDs), "event", "events"))
+			}
+			t.ends(4, Plain(f.RuleID), events, cyan, faint)
+		}
+		if n := g.more(); n > 0 {
+			t.line(2, t.paint(faint, fmt.Sprintf("… and %d more; -o html=report.html or -o jsonl lists them all", n)))
+		}
+	}
+}
+
+func (t *tableWriter) gaps(r *Result) {
+	if len(r.Gaps) == 0 && len(r.Incomplete) == 0 {
+		return
+	}
+	t.line(0, "")
+	t.line(0, t.paint(bold, "NOT READ"))
+	t.line(0, t.paint(faint, strings.Repeat("─", t.o.Width)))
+	groups := groupGaps(r.Gaps)
+	const most = 20
+	for _, g := range groups[:min(len(groups), most)] {
+		t.ends(0, Plain(g.Operation), fmt.Sprintf("×%d", g.n), yellow, faint)
+		t.block(4, 2, faint, strings.TrimPrefix(g.Code+": "+g.Reason, ": "))
+		if g.Permission != "" {
+			t.block(4, 1, lipgloss.NewStyle(), "needs "+g.Permission)
+		}
+		t.block(4, 1, faint, strings.Join(g.places, ", "))
+	}
+	if n := len(groups) - most; n > 0 {
+		t.line(4, t.paint(faint, fmt.Sprintf("… and %d more operations; -o json lists them all", n)))
+	}
+	for _, s := range r.Incomplete {
+		t.block(0, 3, yellow, s)
+	}
+}
+
+func (t *tableWriter) footer(r *Result) {
+	s := &r.Summary
+	t.line(0, "")
+	t.line(0, t.paint(faint, strings.Repeat("─", t.o.Width)))
+	if s.Score != nil {
+		t.ends(0, "SCORE", scoreBar(s.Score), bold, scoreStyle(s.Score))
+	}
+	total := countWords(s.Counts)
+	style := green
+	switch {
+	case s.Fail > 0:
+		style = red
+	case s.Unknown > 0 || len(r.Gaps) > 0 || len(r.Incomplete) > 0:
+		style = yellow
+	}
+	t.block(0, 2, style, total)
+	if words := severityWords(s.BySeverity); words != "" {
+		t.block(0, 2, lipgloss.NewStyle(), words)
+	}
+	if b := s.Baseline; b != nil {
+		t.block(0, 2, lipgloss.NewStyle(), fmt.Sprintf("since the baseline: %d new, %d unchanged, %d fixed, %d gone", b.New, b.Unchanged, len(b.Fixed), len(b.Gone)))
+	}
+	if s.Unknown > 0 || len(r.Gaps) > 0 || len(r.Incomplete) > 0 {
+		t.block(0, 2, yellow, "This report is incomplete: what is unknown is not known to be fine.")
+	}
+}
+
+// badge is the word that begins a rule's lines.
+func badge(status finding.Status, severity finding.Severity) (string, lipgloss.Style) {
+	switch status {
+	case finding.StatusUnknown:
+		return "UNKNOWN", yellow
+	case finding.StatusMuted:
+		return "MUTED", faint
+	case finding.StatusPass:
+		return "PASS", green
+	}
+	switch severity {
+	case finding.SeverityCritical:
+		return "CRITICAL", worst
+	case finding.SeverityHigh:
+		return "HIGH", red
+	case finding.SeverityMedium:
+		return "MEDIUM", yellow
+	case finding.SeverityLow:
+		return "LOW", cyan
+	}
+	return "INFO", faint
+}
+
+func scoreBar(score *int) string {
+	if score == nil {
+		return "no score"
+	}
+	full := *score / 5
+	return fmt.Sprintf("%s%s %3d/100", strings.Repeat("█", full), strings.Repeat("░", 20-full), *score)
+}
+
+func scoreStyle(score *int) lipgloss.Style {
+	switch {
+	case score == nil:
+		return faint
+	case *score >= 90:
+		return green
+	case *score >= 60:
+		return yellow
+	}
+	return red
+}
+
+func countWords(c finding.Counts) string {
+	return fmt.Sprintf("%d failed · %d unknown · %d passed · %d muted", c.Fail, c.Unknown, c.Pass, c.Muted)
+}
+
+func severityWords(n map[finding.Severity]int) string {
+	var out []string
+	for _, s := range finding.Severities() {
+		if n[s] > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n[s], s))
+		}
+	}
+	return strings.Join(out, " · ")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
