@@ -30,6 +30,7 @@ type header struct {
 	Services []entry             `json:"services"`
 	Global   []globalKey         `json:"global"`
 	Prefixes map[string][]string `json:"prefixes"` // key prefix to the services that define its keys, where they differ
+	ARNs     map[string][]string `json:"arns"`     // service part of ARNs to the services that define such resource types
 	RCP      []string            `json:"rcp"`
 }
 
@@ -226,6 +227,28 @@ func (c *Catalog) ResourceTypesOf(a *Action) []*ResourceType {
 		}
 	}
 	return out
+}
+
+// ARNTypes returns the resource types whose ARNs have that service part, of every
+// service: arn:aws:iam… is used by iam, sts and others. It reports false for a
+// service part that no resource type and no service has.
+func (c *Catalog) ARNTypes(service string) ([]*ResourceType, bool) {
+	low := strings.ToLower(service)
+	owners, known := c.c.header.ARNs[low]
+	_, isService := c.lazy[low]
+	var out []*ResourceType
+	for _, name := range owners {
+		s, ok := c.Service(name)
+		if !ok {
+			continue
+		}
+		for _, t := range s.ResourceTypes {
+			if f := SplitARN(t.ARN); len(f) == 6 && f[2] == low {
+				out = append(out, t)
+			}
+		}
+	}
+	return out, known || isService
 }
 
 // GlobalConditionKeys returns the keys that are available across services.

@@ -32,7 +32,7 @@ func TestChecksums(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"iam.bin":     {embedded, "0a42d40528c84259f451db726a61758f17d3d898e130316773a39f544e0b427c"},
+		"iam.bin":     {embedded, "ea3bd2f4da605612851dfae3a401e30cbe6390cf6c9ad4c6e9e04f34a4241443"},
 		"managed.bin": {embeddedManaged, "d0a3d77a2bde601485e00b7c9b2a479dd471216b1cfcf4190890d2e73d2ba460"},
 	} {
 		sum := sha256.Sum256(tc.data)
@@ -332,6 +332,16 @@ func BenchmarkDecodeAll(b *testing.B) {
 		c, _ := Open(embedded)
 		if err := c.Check(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestARNTypes(t *testing.T) {
+	c := Default()
+	for service, want := range map[string]bool{"s3": true, "IAM": true, "execute-api": true, "elasticfilesystem": true, "nothing": false} {
+		types, ok := c.ARNTypes(service)
+		if ok != want || (len(types) > 0) != want {
+			t.Errorf("ARNTypes(%s) = %d types, %v; want known %v", service, len(types), ok, want)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func FromPackage(tgz []byte) ([]byte, error) {
 		return nil, fmt.Errorf("read package: %w: it is %q, want %s", ErrFormat, manifest.Name, SourcePackage)
 	}
 	sum := sha256.Sum256(tgz)
-	h := header{Kind: "iam", Source: manifest.Name, Version: manifest.Version, SHA256: hex.EncodeToString(sum[:]), Updated: manifest.UpdatedAt, Prefixes: map[string][]string{}}
+	h := header{Kind: "iam", Source: manifest.Name, Version: manifest.Version, SHA256: hex.EncodeToString(sum[:]), Updated: manifest.UpdatedAt, Prefixes: map[string][]string{}, ARNs: map[string][]string{}}
 	if err := files.json("data/rcpSupportedServices.json", &h.RCP); err != nil {
 		return nil, err
 	}
@@ -81,6 +81,11 @@ func FromPackage(tgz []byte) ([]byte, error) {
 		for _, k := range s.ConditionKeys {
 			if kp := strings.ToLower(k.Prefix()); kp != prefix && kp != "aws" && !slices.Contains(h.Prefixes[kp], prefix) {
 				h.Prefixes[kp] = append(h.Prefixes[kp], prefix)
+			}
+		}
+		for _, t := range s.ResourceTypes {
+			if f := SplitARN(t.ARN); len(f) == 6 && !strings.Contains(f[2], "$") && !slices.Contains(h.ARNs[f[2]], prefix) {
+				h.ARNs[f[2]] = append(h.ARNs[f[2]], prefix)
 			}
 		}
 		p.add(prefix, encodeService(s))
