@@ -70,6 +70,7 @@ var writers = []struct {
 	{"jsonl", newJSONL},
 	{"csv", newCSV},
 	{"markdown", newMarkdown},
+	{"html", newHTML},
 	{"sarif", newSARIF},
 	{"ocsf", newOCSF},
 	{"asff", newASFF},
