@@ -1,0 +1,393 @@
+package posture
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/bartizan-security/bartizan/finding"
+)
+
+// Set is a number of compiled controls. It does not change once made and is safe
+// for concurrent use.
+type Set struct {
+	rules  []*rule // by id
+	byType map[string][]*rule
+	keep   map[string]bool // types that organization lookups ask for
+}
+
+// rule is one compiled control.
+type rule struct {
+	*Control
+	applies  cel.Program // nil: always
+	assert   cel.Program
+	evidence []evidence
+	message  []span
+	lookups  []string // types that its lookups name, sorted
+	usesOrg  bool
+	paths    []string // members of resource it reads, sorted
+}
+
+// evidence is one value to show: a path to read, or an expression.
+type evidence struct {
+	name    string
+	path    []string
+	program cel.Program // nil: the path
+}
+
+// span is a piece of a message: text or an expression.
+type span struct {
+	text    string
+	program cel.Program
+}
+
+// Compile checks the controls' expressions and refuses two with the same id. It
+// goes on after an error and names them all.
+func Compile(controls []*Control) (*Set, error) {
+	env, err := newEnv()
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{byType: map[string][]*rule{}, keep: map[string]bool{}}
+	seen := map[string]string{}
+	var errs []error
+	sorted := slices.SortedFunc(slices.Values(controls), func(a, b *Control) int { return strings.Compare(a.ID, b.ID) })
+	for _, c := range sorted {
+		if first, twice := seen[c.ID]; twice {
+			errs = append(errs, fmt.Errorf("control %s: stands in %s and in %s", c.ID, first, c.File))
+			continue
+		}
+		seen[c.ID] = c.File
+		r, err := compileRule(env, c)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("control %s (%s): %w", c.ID, c.File, err))
+			continue
+		}
+		set.add(r)
+	}
+	return set, errors.Join(errs...)
+}
+
+func (s *Set) add(r *rule) {
+	s.rules = append(s.rules, r)
+	for _, t := range r.Resource {
+		s.byType[t] = append(s.byType[t], r)
+	}
+	if r.usesOrg {
+		for _, t := range r.lookups {
+			s.keep[t] = true
+		}
+	}
+}
+
+// Controls returns the controls, by id.
+func (s *Set) Controls() []*Control {
+	out := make([]*Control, len(s.rules))
+	for i, r := range s.rules {
+		out[i] = r.Control
+	}
+	return out
+}
+
+// Types returns every resource type that the controls look at or look up, sorted.
+func (s *Set) Types() []string {
+	types := map[string]bool{}
+	for _, r := range s.rules {
+		for _, t := range append(slices.Clone(r.lookups), r.Resource...) {
+			types[t] = true
+		}
+	}
+	return sortedKeys(types)
+}
+
+// compiler gathers, over all expressions of one control, what they read.
+type compiler struct {
+	env     *cel.Env
+	lookups map[string]bool
+	usesOrg bool
+	usesOwn bool
+	errs    []error
+}
+
+func compileRule(env *cel.Env, c *Control) (*rule, error) {
+	k := &compiler{env: env, lookups: map[string]bool{}}
+	r := &rule{Control: c}
+	var reads [][]string
+	if strings.TrimSpace(c.Applies) != "" {
+		r.applies, reads = k.compile("applies", c.Applies, true)
+	}
+	var more [][]string
+	r.assert, more = k.compile("assert", c.Assert, true)
+	reads = append(reads, more...)
+	for _, text := range c.Evidence {
+		e, ok := k.evidence(text)
+		if ok {
+			r.evidence = append(r.evidence, e)
+		}
+	}
+	if len(c.Evidence) == 0 {
+		// What the assertion read is what decided.
+		for _, p := range distinctPaths(more) {
+			r.evidence = append(r.evidence, evidence{name: strings.Join(p, "."), path: p})
+		}
+	}
+	r.message = k.message(c.Message)
+	if k.usesOrg && k.usesOwn {
+		k.errs = append(k.errs, errors.New("a control asks organization or estate, not both: they are known at different times"))
+	}
+	for _, p := range distinctPaths(reads) {
+		r.paths = append(r.paths, strings.Join(p, "."))
+	}
+	r.lookups = sortedKeys(k.lookups)
+	r.usesOrg = k.usesOrg
+	return r, errors.Join(k.errs...)
+}
+
+// compile checks one expression and plans it. It returns which members of
+// resource the expression reads.
+func (k *compiler) compile(name, text string, wantBool bool) (cel.Program, [][]string) {
+	fail := func(format string, args ...any) (cel.Program, [][]string) {
+		k.errs = append(k.errs, fmt.Errorf(name+": "+format, args...))
+		return nil, nil
+	}
+	checked, issues := k.env.Compile(strings.TrimSpace(text))
+	if issues.Err() != nil {
+		return fail("%w", issues.Err())
+	}
+	if wantBool && checked.OutputType() != cel.BoolType {
+		return fail("must be true or false, is %s: compare it, as in %s == true", checked.OutputType(), strings.TrimSpace(text))
+	}
+	program, err := k.env.Program(checked, cel.CustomDecoratorV2(friendlyNull), cel.CostLimit(costLimit))
+	if err != nil {
+		return fail("%w", err)
+	}
+	w := walker{k: k}
+	w.walk(checked.NativeRep().Expr())
+	if w.err != nil {
+		return fail("%w", w.err)
+	}
+	return program, w.paths
+}
+
+func (k *compiler) evidence(text string) (evidence, bool) {
+	text = strings.TrimSpace(text)
+	program, _ := k.compile("evidence", text, false)
+	name := strings.TrimPrefix(text, "resource.")
+	if i := strings.IndexAny(name, "\n"); i >= 0 {
+		name = strings.Join(strings.Fields(name), " ")
+	}
+	return evidence{name: name, program: program}, program != nil
+}
+
+// message splits a text at its {{expressions}}.
+func (k *compiler) message(text string) []span {
+	var out []span
+	for rest := strings.TrimSpace(text); rest != ""; {
+		before, after, found := strings.Cut(rest, "{{")
+		if before != "" {
+			out = append(out, span{text: before})
+		}
+		if !found {
+			break
+		}
+		expr, tail, closed := strings.Cut(after, "}}")
+		if !closed {
+			k.errs = append(k.errs, errors.New("message: {{ without }}"))
+			break
+		}
+		if p, _ := k.compile("message", expr, false); p != nil {
+			out = append(out, span{program: p})
+		}
+		rest = tail
+	}
+	return out
+}
+
+// walker reads an expression's tree.
+type walker struct {
+	k     *compiler
+	paths [][]string
+	err   error
+}
+
+// memberPath returns the member path of a chain of selections that starts at
+// resource.
+func memberPath(e ast.Expr) ([]string, bool) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		return nil, e.AsIdent() == "resource"
+	case ast.SelectKind:
+		s := e.AsSelect()
+		p, ok := memberPath(s.Operand())
+		return append(p, s.FieldName()), ok
+	case ast.CallKind:
+		c := e.AsCall()
+		if c.FunctionName() == operators.Index && len(c.Args()) == 2 && c.Args()[1].Kind() == ast.LiteralKind {
+			if key, ok := c.Args()[1].AsLiteral().(types.String); ok {
+				p, ok := memberPath(c.Args()[0])
+				return append(p, string(key)), ok
+			}
+		}
+	}
+	return nil, false
+}
+
+func (w *walker) walk(e ast.Expr) {
+	if p, ok := memberPath(e); ok {
+		if len(p) > 0 {
+			w.paths = append(w.paths, p)
+		}
+		return
+	}
+	switch e.Kind() {
+	case ast.CallKind:
+		c := e.AsCall()
+		if c.IsMemberFunction() {
+			w.lookup(c)
+			w.walk(c.Target())
+		}
+		for _, a := range c.Args() {
+			w.walk(a)
+		}
+	case ast.SelectKind:
+		w.walk(e.AsSelect().Operand())
+	case ast.ListKind:
+		for _, x := range e.AsList().Elements() {
+			w.walk(x)
+		}
+	case ast.MapKind:
+		for _, x := range e.AsMap().Entries() {
+			w.walk(x.AsMapEntry().Key())
+			w.walk(x.AsMapEntry().Value())
+		}
+	case ast.ComprehensionKind:
+		c := e.AsComprehension()
+		for _, x := range []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
+			w.walk(x)
+		}
+	}
+}
+
+// lookup notes which types a control looks up; their names must be literal, so
+// that it is known beforehand what has to be kept and collected.
+func (w *walker) lookup(c ast.CallExpr) {
+	if c.Target().Kind() != ast.IdentKind {
+		return
+	}
+	var arg ast.Expr
+	switch variable := c.Target().AsIdent(); {
+	case variable == "organization":
+		w.k.usesOrg = true
+		if c.FunctionName() == "contains" {
+			w.k.lookups[typeOrgAccount] = true
+			return
+		}
+		arg = c.Args()[0]
+	case variable == "estate":
+		w.k.usesOwn = true
+		arg = c.Args()[0]
+		if c.FunctionName() == "referencing" {
+			arg = c.Args()[1]
+		}
+	default:
+		return
+	}
+	name, ok := "", arg.Kind() == ast.LiteralKind
+	if ok {
+		var s types.String
+		s, ok = arg.AsLiteral().(types.String)
+		name = string(s)
+	}
+	if !ok || !typePattern.MatchString(name) {
+		w.err = fmt.Errorf("%s(): the resource type must be written out, as in \"AWS::EC2::Instance\"", c.FunctionName())
+		return
+	}
+	w.k.lookups[name] = true
+}
+
+// distinctPaths drops repetitions, and paths of which a longer one is there.
+func distinctPaths(paths [][]string) [][]string {
+	slices.SortFunc(paths, slices.Compare[[]string])
+	paths = slices.CompactFunc(paths, slices.Equal[[]string])
+	var out [][]string
+	for i, p := range paths {
+		if i+1 < len(paths) && len(paths[i+1]) > len(p) && slices.Equal(paths[i+1][:len(p)], p) {
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Selection chooses controls. Each word is an id with * wildcards, a pillar, a
+// severity, a framework, or framework:id.
+type Selection struct{ Only, Skip []string }
+
+// Select returns the controls that a selection leaves, and the words of it that
+// chose nothing.
+func (sel Selection) Select(controls []*Control) (chosen []*Control, idle []string) {
+	used := map[string]bool{}
+	matches := func(words []string, c *Control) bool {
+		any := false
+		for _, w := range words {
+			if c.matches(w) {
+				used[w], any = true, true
+			}
+		}
+		return any
+	}
+	for _, c := range controls {
+		in := len(sel.Only) == 0 || matches(sel.Only, c)
+		out := matches(sel.Skip, c)
+		if in && !out {
+			chosen = append(chosen, c)
+		}
+	}
+	for _, w := range append(slices.Clone(sel.Only), sel.Skip...) {
+		if !used[w] && !slices.Contains(idle, w) {
+			idle = append(idle, w)
+		}
+	}
+	return chosen, idle
+}
+
+func (c *Control) matches(word string) bool {
+	framework, id, _ := strings.Cut(word, ":")
+	switch {
+	case wildcard(word, c.ID), word == string(c.Pillar), word == string(c.Severity):
+		return true
+	case word == "info" && c.Severity == finding.SeverityInformational:
+		return true
+	}
+	ids, ok := c.Frameworks[framework]
+	if !ok {
+		return false
+	}
+	return id == "" || slices.ContainsFunc(ids, func(have string) bool { return wildcard(id, have) })
+}
+
+// wildcard matches * in a pattern against any text.
+func wildcard(pattern, s string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, parts[0]) {
+		return false
+	}
+	s = s[len(parts[0]):]
+	for _, p := range parts[1 : len(parts)-1] {
+		i := strings.Index(s, p)
+		if i < 0 {
+			return false
+		}
+		s = s[i+len(p):]
+	}
+	return strings.HasSuffix(s, parts[len(parts)-1])
+}

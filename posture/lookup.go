@@ -1,0 +1,322 @@
+package posture
+
+import (
+	"slices"
+	"sort"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/bartizan-security/bartizan/estate"
+)
+
+// The resource types with a meaning of their own.
+const (
+	typeOrganization = "AWS::Organizations::Organization"
+	typeOrgAccount   = "AWS::Organizations::Account"
+	typeAccount      = "AWS::Account::Account"
+	typeRegion       = "AWS::Account::Region"
+)
+
+// accountView answers lookups within one account. It builds its indexes when
+// they are first asked for.
+type accountView struct {
+	st     *state
+	id     string
+	byType map[string][]*estate.Resource
+	gaps   []estate.Gap
+	inner  map[string]map[string][]*estate.Resource // type → text in a document → resources
+	byKey  map[string]map[string]*estate.Resource   // type → id or ARN → resource
+}
+
+func newAccountView(st *state, a *estate.Account) *accountView {
+	v := &accountView{st: st, id: a.ID, gaps: a.Gaps, byType: map[string][]*estate.Resource{}}
+	for lo := 0; lo < len(a.Resources); { // sorted by type in every source
+		hi := lo + 1
+		for hi < len(a.Resources) && a.Resources[hi].Type == a.Resources[lo].Type {
+			hi++
+		}
+		t := a.Resources[lo].Type
+		if had := v.byType[t]; had == nil {
+			v.byType[t] = a.Resources[lo:hi:hi]
+		} else {
+			v.byType[t] = append(had, a.Resources[lo:hi]...)
+		}
+		lo = hi
+	}
+	return v
+}
+
+// gap returns the unknown that stands for what of a type could not be read, or
+// nil. An empty region asks about all regions.
+func (v *accountView) gap(typ, region string) ref.Val {
+	if why := v.st.outOfScope(typ); why != nil {
+		return why
+	}
+	for i := range v.gaps {
+		g := &v.gaps[i]
+		if g.Part == "" && (g.Type == typ || g.Type == "") && (region == "" || g.Region == "" || g.Region == region) {
+			return v.st.unknown(*g)
+		}
+	}
+	return nil
+}
+
+func (v *accountView) list(typ, region string) ref.Val {
+	out := &resourceList{gap: v.gap(typ, region)}
+	for _, r := range v.byType[typ] {
+		if region == "" || r.Region == region {
+			out.items = append(out.items, v.st.object(r))
+		}
+	}
+	return out
+}
+
+func (v *accountView) get(typ, key string) ref.Val {
+	if v.byKey == nil {
+		v.byKey = map[string]map[string]*estate.Resource{}
+	}
+	keys := v.byKey[typ]
+	if keys == nil {
+		keys = map[string]*estate.Resource{}
+		for _, r := range v.byType[typ] {
+			keys[r.ID] = r
+			if r.ARN != "" {
+				keys[r.ARN] = r
+			}
+		}
+		v.byKey[typ] = keys
+	}
+	if r := keys[key]; r != nil {
+		return v.st.object(r)
+	}
+	if g := v.gap(typ, ""); g != nil {
+		return g
+	}
+	return nothing
+}
+
+// referencing lists the resources of a type whose documents mention a resource
+// by its id or ARN.
+func (v *accountView) referencing(res *estate.Resource, typ string) ref.Val {
+	out := &resourceList{gap: v.gap(typ, res.Region)}
+	if v.inner == nil {
+		v.inner = map[string]map[string][]*estate.Resource{}
+	}
+	texts := v.inner[typ]
+	if texts == nil {
+		texts = map[string][]*estate.Resource{}
+		for _, r := range v.byType[typ] {
+			eachText(r.Document, 0, func(s string) {
+				if had := texts[s]; len(had) == 0 || had[len(had)-1] != r {
+					texts[s] = append(had, r)
+				}
+			})
+		}
+		v.inner[typ] = texts
+	}
+	found := slices.Clone(texts[res.ID])
+	if res.ARN != "" && res.ARN != res.ID {
+		found = append(found, texts[res.ARN]...)
+	}
+	sort.SliceStable(found, func(i, j int) bool {
+		return found[i].Region < found[j].Region || found[i].Region == found[j].Region && found[i].ID < found[j].ID
+	})
+	for _, r := range slices.Compact(found) {
+		if r != res {
+			out.items = append(out.items, v.st.object(r))
+		}
+	}
+	return out
+}
+
+const maxWalk = 64 // how deep a document is searched for references
+
+func eachText(v any, depth int, visit func(string)) {
+	if depth > maxWalk {
+		return
+	}
+	switch v := v.(type) {
+	case string:
+		if len(v) >= 3 && len(v) <= 512 {
+			visit(v)
+		}
+	case []any:
+		for _, e := range v {
+			eachText(e, depth+1, visit)
+		}
+	case map[string]any:
+		for _, e := range v {
+			eachText(e, depth+1, visit)
+		}
+	}
+}
+
+// organizationView answers lookups across accounts. Until the walk over the
+// accounts has ended, what it does not know yet is unknown.
+type organizationView struct {
+	st       *state
+	ready    bool
+	keep     map[string]bool // the types that controls ask for
+	byType   map[string][]*estate.Resource
+	gaps     []estate.Gap
+	accounts map[string]bool // accounts of the organization, and of the estate
+	scanned  map[string]bool
+}
+
+func newOrganizationView(st *state, keep map[string]bool) *organizationView {
+	return &organizationView{st: st, keep: keep, byType: map[string][]*estate.Resource{}, accounts: map[string]bool{}, scanned: map[string]bool{}}
+}
+
+// add keeps what later lookups need of an account.
+func (v *organizationView) add(a *estate.Account) {
+	if a.ID != "" {
+		v.accounts[a.ID] = true
+		v.scanned[a.ID] = true
+	}
+	for _, r := range a.Resources {
+		if v.keep[r.Type] {
+			v.byType[r.Type] = append(v.byType[r.Type], r)
+		}
+		switch r.Type {
+		case typeOrgAccount:
+			v.accounts[r.ID] = true
+			if id, ok := r.Document["Id"].(string); ok {
+				v.accounts[id] = true
+			}
+		case typeOrganization:
+			if id, ok := r.Document["MasterAccountId"].(string); ok {
+				v.accounts[id] = true
+			}
+		}
+	}
+	for _, g := range a.Gaps {
+		if g.Part == "" && (v.keep[g.Type] || g.Type == "" || g.Type == typeOrgAccount) {
+			v.gaps = append(v.gaps, g)
+		}
+	}
+}
+
+var laterGap = estate.Gap{Operation: "bartizan:scan", Reason: "not all accounts have been walked yet"}
+
+func (v *organizationView) gap(typ string) ref.Val {
+	if !v.ready {
+		v.st.later = true
+		return v.st.unknown(laterGap)
+	}
+	if why := v.st.outOfScope(typ); why != nil && len(v.byType[typ]) == 0 {
+		return why
+	}
+	for _, g := range v.gaps {
+		if g.Type == typ || g.Type == "" {
+			return v.st.unknown(g)
+		}
+	}
+	return nil
+}
+
+func (v *organizationView) list(typ string) ref.Val {
+	out := &resourceList{gap: v.gap(typ)}
+	if v.ready {
+		for _, r := range v.byType[typ] {
+			out.items = append(out.items, v.st.object(r))
+		}
+	}
+	return out
+}
+
+func (v *organizationView) contains(account string) ref.Val {
+	if v.accounts[account] {
+		return types.True
+	}
+	if !v.ready {
+		return v.gap(typeOrgAccount)
+	}
+	for _, g := range v.gaps {
+		if g.Type == typeOrgAccount {
+			return v.st.unknown(g)
+		}
+	}
+	return types.False
+}
+
+// handle is the value of the variables estate and organization.
+type handle struct {
+	ref.Val
+	typ    *types.Type
+	acct   *accountView
+	org    *organizationView
+	region string
+}
+
+var (
+	estateType       = types.NewObjectType("bartizan.Estate")
+	organizationType = types.NewObjectType("bartizan.Organization")
+)
+
+func (h *handle) Type() ref.Type { return h.typ }
+func (h *handle) Value() any     { return h }
+
+// lookupOptions declares the lookups.
+func lookupOptions() []cel.EnvOption {
+	list := cel.ListType(cel.DynType)
+	return []cel.EnvOption{
+		cel.Variable("estate", estateType),
+		cel.Variable("organization", organizationType),
+		cel.Function("byType",
+			cel.MemberOverload("estate_byType", []*cel.Type{estateType, cel.StringType}, list, cel.BinaryBinding(func(e, t ref.Val) ref.Val {
+				return e.(*handle).acct.list(string(t.(types.String)), "")
+			})),
+			cel.MemberOverload("organization_byType", []*cel.Type{organizationType, cel.StringType}, list, cel.BinaryBinding(func(e, t ref.Val) ref.Val {
+				return e.(*handle).org.list(string(t.(types.String)))
+			}))),
+		cel.Function("inRegion",
+			cel.MemberOverload("estate_inRegion", []*cel.Type{estateType, cel.StringType}, list, cel.BinaryBinding(func(e, t ref.Val) ref.Val {
+				h := e.(*handle)
+				return h.acct.list(string(t.(types.String)), h.region)
+			}))),
+		cel.Function("get",
+			cel.MemberOverload("estate_get", []*cel.Type{estateType, cel.StringType, cel.DynType}, cel.DynType, cel.FunctionBinding(func(a ...ref.Val) ref.Val {
+				id, ok := a[2].(types.String)
+				if !ok {
+					return nothing
+				}
+				return a[0].(*handle).acct.get(string(a[1].(types.String)), string(id))
+			}))),
+		cel.Function("referencing",
+			cel.MemberOverload("estate_referencing", []*cel.Type{estateType, cel.DynType, cel.StringType}, list, cel.FunctionBinding(func(a ...ref.Val) ref.Val {
+				o, ok := a[1].(*object)
+				if !ok || o.res == nil {
+					return types.NewErr("estate.referencing: want a resource")
+				}
+				return a[0].(*handle).acct.referencing(o.res, string(a[2].(types.String)))
+			}))),
+		cel.Function("contains",
+			cel.MemberOverload("organization_contains", []*cel.Type{organizationType, cel.StringType}, cel.BoolType, cel.BinaryBinding(func(e, a ref.Val) ref.Val {
+				return e.(*handle).org.contains(string(a.(types.String)))
+			}))),
+		resourceFunction("id", cel.StringType, func(r *estate.Resource) any { return r.ID }),
+		resourceFunction("arn", cel.StringType, func(r *estate.Resource) any { return r.ARN }),
+		resourceFunction("account", cel.StringType, func(r *estate.Resource) any { return r.Account }),
+		resourceFunction("region", cel.StringType, func(r *estate.Resource) any { return r.Region }),
+		resourceFunction("resourceType", cel.StringType, func(r *estate.Resource) any { return r.Type }),
+		resourceFunction("tags", cel.MapType(cel.StringType, cel.DynType), func(r *estate.Resource) any {
+			m := make(map[string]any, len(r.Tags))
+			for k, v := range r.Tags {
+				m[k] = v
+			}
+			return m
+		}),
+	}
+}
+
+func resourceFunction(name string, t *cel.Type, get func(*estate.Resource) any) cel.EnvOption {
+	return cel.Function(name, cel.MemberOverload("resource_"+name, []*cel.Type{cel.DynType}, t, cel.UnaryBinding(func(v ref.Val) ref.Val {
+		o, ok := v.(*object)
+		if !ok || o.res == nil {
+			return types.NewErr("%s(): want a resource, not a part of one", name)
+		}
+		return theAdapter.NativeToValue(get(o.res))
+	})))
+}
