@@ -24,7 +24,7 @@ func Parse(name string, service, paginators, waiters []byte) (*Service, error) {
 		shapes[n] = sh
 		s.Shapes = append(s.Shapes, sh)
 	}
-	p := &parser{shapes: shapes}
+	p := &parser{shapes: shapes, raw: raw.Shapes}
 	for _, sh := range s.Shapes {
 		p.shape(sh, raw.Shapes[sh.Name])
 	}
@@ -135,6 +135,7 @@ type rawShape struct {
 	Value           *rawMember   `json:"value"`
 	Required        []string     `json:"required"`
 	Payload         string       `json:"payload"`
+	Location        string       `json:"location"`
 	TimestampFormat string       `json:"timestampFormat"`
 	LocationName    string       `json:"locationName"`
 	Namespace       rawNamespace `json:"xmlNamespace"`
@@ -221,6 +222,7 @@ func (raw *rawService) service(name string) *Service {
 
 type parser struct {
 	shapes map[string]*Shape
+	raw    map[string]rawShape
 	err    error
 }
 
@@ -233,6 +235,9 @@ func (p *parser) ref(name string) *Shape {
 }
 
 func (p *parser) member(raw rawMember) *Member {
+	if raw.Location == "" { // some models place the shape, not the member
+		raw.Location = p.raw[raw.Shape].Location
+	}
 	return &Member{
 		Name: raw.Name, Shape: p.ref(raw.Shape), Location: location(raw.Location), LocationName: raw.LocationName,
 		QueryName: raw.QueryName, Namespace: Namespace(raw.Namespace), ContextParam: raw.ContextParam.Name,
