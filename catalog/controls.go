@@ -1,20 +1,8 @@
 package catalog
 
-import (
-	"embed"
-	"io/fs"
+import "embed"
 
-	"github.com/bartizan-security/bartizan/posture"
-)
-
-//go:embed controls
-var controls embed.FS
-
-// Controls returns the built-in controls, by id.
-func Controls() ([]*posture.Control, error) {
-	sub, err := fs.Sub(controls, "controls")
-	if err != nil {
-		return nil, err
-	}
-	return posture.Load(sub)
-}
+// Controls holds controls/PILLAR/ID.yaml: what an estate is checked for.
+//
+//go:embed controls/*/*.yaml
+var Controls embed.FS

@@ -11,13 +11,23 @@ import (
 	"github.com/bartizan-security/bartizan/posture"
 )
 
-// Every control loads, compiles and gives what its examples say. One without a
-// passing and a failing example does not load (see posture.ParseControl).
-func TestControls(t *testing.T) {
-	list, err := Controls()
+func loadControls(t *testing.T) []*posture.Control {
+	t.Helper()
+	sub, err := fs.Sub(Controls, "controls")
 	if err != nil {
 		t.Fatal(err)
 	}
+	list, err := posture.Load(sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// Every control loads, compiles and gives what its examples say. One without a
+// passing and a failing example does not load (see posture.ParseControl).
+func TestControls(t *testing.T) {
+	list := loadControls(t)
 	set, err := posture.Compile(list)
 	if err != nil {
 		t.Fatal(err)
@@ -68,10 +78,7 @@ func TestControlsUseCollectedTypes(t *testing.T) {
 	if len(known) < 70 {
 		t.Fatalf("only %d resource types are declared", len(known))
 	}
-	list, err := Controls()
-	if err != nil {
-		t.Fatal(err)
-	}
+	list := loadControls(t)
 	for _, c := range list {
 		set, err := posture.Compile([]*posture.Control{c})
 		if err != nil {

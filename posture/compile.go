@@ -391,3 +391,16 @@ func wildcard(pattern, s string) bool {
 	}
 	return strings.HasSuffix(s, parts[len(parts)-1])
 }
+
+// TypesOf returns the resource types that one control looks at or looks up,
+// sorted.
+func (s *Set) TypesOf(id string) []string {
+	for _, r := range s.rules {
+		if r.ID == id {
+			types := append(slices.Clone(r.lookups), r.Resource...)
+			slices.Sort(types)
+			return slices.Compact(types)
+		}
+	}
+	return nil
+}

@@ -3,6 +3,8 @@ package posture
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -134,13 +136,20 @@ func (st *state) reset() {
 }
 
 func (st *state) unknown(g estate.Gap) ref.Val {
+	if i := slices.Index(st.gaps, g); i >= 0 {
+		return types.NewUnknown(int64(i), nil)
+	}
 	st.gaps = append(st.gaps, g)
 	return types.NewUnknown(int64(len(st.gaps)-1), nil)
 }
 
 // object wraps a resource's document.
 func (st *state) object(r *estate.Resource) *object {
-	return &object{members: r.Document, res: r, st: st}
+	members := r.Document
+	if slices.ContainsFunc(r.Unknown, func(g estate.Gap) bool { return strings.ContainsAny(g.Part, ".[") }) {
+		members = withMissing(st, members, r.Unknown)
+	}
+	return &object{members: members, res: r, st: st}
 }
 
 func (st *state) outOfScope(typ string) ref.Val {

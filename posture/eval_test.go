@@ -48,7 +48,8 @@ func testState(doc string, gaps []estate.Gap, others ...*estate.Resource) *state
 		panic(err)
 	}
 	self := &estate.Resource{Type: "AWS::EC2::VPC", ID: "vpc-1", ARN: "arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1", Account: "111122223333", Region: "eu-west-1", Document: v.(map[string]any),
-		Unknown: []estate.Gap{{Part: "GetDenied", Operation: "ec2:GetDenied", Reason: "access denied", Code: "UnauthorizedOperation", Permission: "ec2:GetDenied"}}}
+		Unknown: []estate.Gap{{Part: "GetDenied", Operation: "ec2:GetDenied", Reason: "access denied", Code: "UnauthorizedOperation", Permission: "ec2:GetDenied"},
+			{Part: "Keys[1].GetUse", Operation: "iam:GetAccessKeyLastUsed", Reason: "throttled"}}}
 	st := newState(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	st.account, st.region, st.subject = self.Account, self.Region, st.object(self)
 	account := &estate.Account{ID: self.Account, Resources: append([]*estate.Resource{self}, others...), Gaps: gaps}
@@ -119,7 +120,7 @@ func TestNull(t *testing.T) {
 
 func TestUnknown(t *testing.T) {
 	const denied = "unknown: ec2:GetDenied: access denied (UnauthorizedOperation); grant ec2:GetDenied"
-	st := testState(`{"Known":1}`, []estate.Gap{{Type: "AWS::EC2::FlowLog", Account: "111122223333", Region: "eu-west-1", Operation: "ec2:DescribeFlowLogs", Reason: "throttled"},
+	st := testState(`{"Known":1,"Keys":[{"Id":"a","GetUse":{"N":1}},{"Id":"b"},{"Id":"c"}]}`, []estate.Gap{{Type: "AWS::EC2::FlowLog", Account: "111122223333", Region: "eu-west-1", Operation: "ec2:DescribeFlowLogs", Reason: "throttled"},
 		{Type: "AWS::EC2::NatGateway", Account: "111122223333", Region: "us-east-1", Operation: "ec2:DescribeNatGateways", Reason: "throttled"}},
 		&estate.Resource{Type: "AWS::EC2::FlowLog", ID: "fl-1", Account: "111122223333", Region: "eu-west-1", Document: map[string]any{"ResourceId": "vpc-1"}},
 		&estate.Resource{Type: "AWS::EC2::Subnet", ID: "subnet-1", Account: "111122223333", Region: "eu-west-1", Document: map[string]any{"VpcId": "vpc-1"}},
@@ -135,6 +136,10 @@ func TestUnknown(t *testing.T) {
 		{`resource.GetDenied.A.startsWith("a")`, denied},
 		{`policy.allowsPublic(resource.GetDenied.Policy)`, denied},
 		{`resource.Known == 1 && resource.GetDenied.A == 1`, denied},
+		{`resource.Keys.exists(k, k.GetUse.N == 2)`, "unknown: iam:GetAccessKeyLastUsed: throttled"},
+		{`resource.Keys.exists(k, k.GetUse.N == 1)`, "true"},
+		{`resource.Keys.all(k, k.Id != "")`, "true"},
+		{`resource.Keys[2].GetUse == null`, "true"},
 		// … and what does not is decided.
 		{`resource.Known == 2 && resource.GetDenied.A == 1`, "false"},
 		{`resource.GetDenied.A == 1 || resource.Known == 1`, "true"},

@@ -329,6 +329,9 @@ func lookupPath(v any, path []string) any {
 		}
 		v = m[p]
 	}
+	if _, ok := v.(*missing); ok {
+		return nil
+	}
 	return v
 }
 

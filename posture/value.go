@@ -2,8 +2,11 @@ package posture
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -95,6 +98,8 @@ func (a adapter) NativeToValue(v any) ref.Val {
 		return types.Double(v)
 	case map[string]any:
 		return &object{members: v}
+	case *missing:
+		return v.st.unknown(v.gap)
 	case []any:
 		return types.NewDynamicList(a, v)
 	}
@@ -188,6 +193,54 @@ func (o *object) unknownPart(part string) ref.Val {
 		}
 	}
 	return nil
+}
+
+// missing stands in a document where a member of a member could not be read.
+type missing struct {
+	st  *state
+	gap estate.Gap
+}
+
+// withMissing returns a document with a missing in the place of every nested
+// part that a gap names, as in ListAccessKeys.AccessKeyMetadata[0].X. What it
+// changes it copies first.
+func withMissing(st *state, doc map[string]any, gaps []estate.Gap) map[string]any {
+	for _, g := range gaps {
+		if steps := partSteps(g.Part); len(steps) > 1 {
+			if d, ok := put(doc, steps, &missing{st, g}).(map[string]any); ok {
+				doc = d
+			}
+		}
+	}
+	return doc
+}
+
+// partSteps splits A.B[0].C into A, B, 0, C.
+func partSteps(part string) []string {
+	return strings.FieldsFunc(part, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+}
+
+func put(v any, steps []string, leaf any) any {
+	if len(steps) == 0 {
+		return leaf
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		out := maps.Clone(v)
+		out[steps[0]] = put(v[steps[0]], steps[1:], leaf)
+		return out
+	case []any:
+		i, err := strconv.Atoi(steps[0])
+		if err != nil || i < 0 || i >= len(v) {
+			return v
+		}
+		out := slices.Clone(v)
+		out[i] = put(v[i], steps[1:], leaf)
+		return out
+	case nil:
+		return leaf // the member that would hold it is missing too
+	}
+	return v
 }
 
 // resourceList is the answer of a lookup. Where the type could not be read

@@ -6,5 +6,6 @@ import "github.com/spf13/cobra"
 func commands(a *App) []*cobra.Command {
 	return []*cobra.Command{
 		newVersionCommand(a),
+		newControlsCommand(a),
 	}
 }
