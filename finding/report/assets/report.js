@@ -78,7 +78,7 @@
     const out = [];
     if (r.why) out.push(el("p", {}, r.why));
     const fix = r.fix || {};
-    if (fix.text || fix.cli || fix.terraform) out.push(el("h4", {}, "Fix"));
+    if (fix.text || fix.cli || fix.terraform) out.push(el("h3", {}, "Fix"));
     if (fix.text) out.push(el("p", {}, fix.text));
     if (fix.cli) out.push(el("p", { class: "small soft" }, "AWS CLI"), el("pre", {}, fix.cli));
     if (fix.terraform) out.push(el("p", { class: "small soft" }, "Terraform"), el("pre", {}, fix.terraform));
@@ -159,6 +159,8 @@
       out.append(...[...groups.entries()].sort(([a, x], [b, y]) => rank(statuses, x[0].s) - rank(statuses, y[0].s) ||
         rank(severities, x[0].v) - rank(severities, y[0].v) || compare(rules[a].id, rules[b].id)).map(([r, g]) => card(rules[r], g)));
     }
+    const cards = out.querySelectorAll(":scope > details");
+    if (cards.length === 1) cards[0].open = true;
     if (!shown.length) out.append(el("p", {}, findings.length ? "Nothing matches the filter." : "No findings to show."));
   };
 
