@@ -204,3 +204,11 @@ func canonical(v any) string {
 	}
 	return string(b)
 }
+
+// Filter drops what keep does not want.
+func (d *Difference) Filter(keep func(*Resource) bool) {
+	drop := func(r *Resource) bool { return !keep(r) }
+	d.Added = slices.DeleteFunc(d.Added, drop)
+	d.Removed = slices.DeleteFunc(d.Removed, drop)
+	d.Changed = slices.DeleteFunc(d.Changed, func(c Changed) bool { return drop(c.New) })
+}
