@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -31,3 +32,6 @@ type Options struct {
 	// Sleep waits between attempts of a waiter; nil means a timer.
 	Sleep Sleep
 }
+
+// Sleep waits for a duration or until the context ends, whichever comes first.
+type Sleep func(ctx context.Context, d time.Duration) error
