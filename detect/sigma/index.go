@@ -1,0 +1,211 @@
+package sigma
+
+import "github.com/bartizan-security/bartizan/detect/event"
+
+// index finds the rules that can match a CloudTrail event from a few fields of
+// few values. For each combination of values it remembers which rules are not
+// refuted by them; the rules left are the intersection.
+type index struct {
+	rules      []*Rule
+	dimensions []*dimension
+	known      []bool // by slot: scratch of partial evaluation
+	left       []uint64
+	key        []byte
+}
+
+type dimension struct {
+	slots []event.Slot
+	seen  map[string][]uint64
+}
+
+// maxSeen bounds the memory of a dimension; when it is full it starts afresh.
+const maxSeen, maxKey = 4096, 512
+
+func newIndex(g *Engine) *index {
+	x := &index{rules: g.byKind[event.CloudTrail], known: make([]bool, g.schema.Len())}
+	x.left = make([]uint64, (len(x.rules)+63)/64)
+	for _, paths := range [][]string{
+		{"eventSource", "eventName"},
+		{"userIdentity.type", "errorCode", "eventType"},
+		{"userAgent"},
+		{"userIdentity.arn"},
+	} {
+		d := &dimension{seen: map[string][]uint64{}}
+		for _, p := range paths {
+			s, _ := g.schema.Slot(p)
+			d.slots = append(d.slots, s)
+		}
+		if x.useful(d) {
+			x.dimensions = append(x.dimensions, d)
+		}
+	}
+	return x
+}
+
+// useful reports whether some rule that reads the dimension's fields would be
+// left by the dimensions before it, whatever the event.
+func (x *index) useful(d *dimension) bool {
+	if len(x.dimensions) == 0 {
+		return true
+	}
+	first := x.dimensions[0].slots
+	for _, r := range x.rules {
+		reads, bound := false, false
+		for _, c := range r.conditions {
+			c.items(func(it *item) {
+				for _, s := range d.slots {
+					reads = reads || it.field != "" && it.slot == s
+				}
+				for _, s := range first {
+					bound = bound || it.field != "" && it.slot == s && !it.negate
+				}
+			})
+		}
+		if reads && !bound {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *expr) items(visit func(*item)) {
+	if e.op == opItem {
+		visit(e.item)
+	}
+	for _, k := range e.kids {
+		k.items(visit)
+	}
+}
+
+// candidates returns the set of rules that can match the matcher's event.
+func (x *index) candidates(m *Matcher) []uint64 {
+	for i, d := range x.dimensions {
+		set := x.lookup(m, d)
+		if i == 0 {
+			copy(x.left, set)
+			continue
+		}
+		any := uint64(0)
+		for w := range x.left {
+			x.left[w] &= set[w]
+			any |= x.left[w]
+		}
+		if any == 0 {
+			break
+		}
+	}
+	return x.left
+}
+
+func (x *index) lookup(m *Matcher, d *dimension) []uint64 {
+	x.key = x.key[:0]
+	for _, s := range d.slots {
+		vs := m.event.Values(s)
+		if len(vs) != 1 {
+			if len(vs) > 1 {
+				return x.refute(m, d)
+			}
+			x.key = append(x.key, 0, 0)
+			continue
+		}
+		x.key = append(x.key, byte(vs[0].Kind))
+		x.key = append(x.key, vs[0].Text...)
+		x.key = append(x.key, 0)
+	}
+	if set, ok := d.seen[string(x.key)]; ok {
+		return set
+	}
+	set := x.refute(m, d)
+	if len(x.key) <= maxKey {
+		if len(d.seen) >= maxSeen {
+			clear(d.seen)
+		}
+		d.seen[string(x.key)] = set
+	}
+	return set
+}
+
+// refute returns the rules that the dimension's fields alone do not refute.
+func (x *index) refute(m *Matcher, d *dimension) []uint64 {
+	for _, s := range d.slots {
+		x.known[s] = true
+	}
+	set := make([]uint64, len(x.left))
+	for i, r := range x.rules {
+		for _, c := range r.conditions {
+			if c.partial(m, x.known) != no {
+				set[i/64] |= 1 << (i % 64)
+				break
+			}
+		}
+	}
+	for _, s := range d.slots {
+		x.known[s] = false
+	}
+	return set
+}
+
+// partial evaluates a condition where only some fields are known, by Kleene's
+// three-valued logic.
+func (e *expr) partial(m *Matcher, known []bool) truth {
+	switch e.op {
+	case opItem:
+		it := e.item
+		if it.field == "" || !known[it.slot] {
+			return unknown
+		}
+		for _, r := range it.refs {
+			if !known[r.slot] {
+				return unknown
+			}
+		}
+		if it.match(m) {
+			return yes
+		}
+		return no
+	case opNamed:
+		return e.kids[0].partial(m, known)
+	case opNot:
+		return -e.kids[0].partial(m, known)
+	case opAnd:
+		out := yes
+		for _, k := range e.kids {
+			if out = min(out, k.partial(m, known)); out == no {
+				break
+			}
+		}
+		return out
+	case opOr:
+		out := no
+		for _, k := range e.kids {
+			if out = max(out, k.partial(m, known)); out == yes {
+				break
+			}
+		}
+		return out
+	}
+	sure, possible := 0, 0
+	for _, k := range e.kids {
+		switch k.partial(m, known) {
+		case yes:
+			sure, possible = sure+1, possible+1
+		case unknown:
+			possible++
+		}
+	}
+	switch {
+	case sure >= e.n:
+		return yes
+	case possible >= e.n:
+		return unknown
+	}
+	return no
+}
+
+type truth int8
+
+const (
+	no      truth = -1
+	unknown truth = 0
+	yes     truth = 1
+)

@@ -1,0 +1,138 @@
+package sigma
+
+import (
+	"bytes"
+	"math/bits"
+
+	"github.com/bartizan-security/bartizan/detect/event"
+)
+
+// Matcher matches events with an engine's rules. One goroutine uses it.
+type Matcher struct {
+	engine *Engine
+	event  *event.Event
+
+	folded, other       []byte // scratch of text comparisons
+	rawPlain, rawFolded []byte
+	plainFolded         []byte
+	haveRecord          bool
+	haveFolded          bool
+
+	trail *index
+}
+
+// Matcher returns a new matcher.
+func (g *Engine) Matcher() *Matcher {
+	return &Matcher{engine: g, trail: newIndex(g)}
+}
+
+// Match calls hit for every rule that matches the event, in the engine's order.
+// The event must have been read with the engine's schema.
+func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
+	m.event, m.haveRecord, m.haveFolded = e, false, false
+	rules := m.engine.byKind[e.Kind]
+	if e.Kind != event.CloudTrail {
+		for _, r := range rules {
+			if m.matches(r) {
+				hit(r)
+			}
+		}
+		return
+	}
+	for w, word := range m.trail.candidates(m) {
+		for word != 0 {
+			r := rules[w*64+bits.TrailingZeros64(word)]
+			word &= word - 1
+			if m.matches(r) {
+				hit(r)
+			}
+		}
+	}
+}
+
+// Matches reports whether one rule matches the event.
+func (m *Matcher) Matches(r *Rule, e *event.Event) bool {
+	m.event, m.haveRecord, m.haveFolded = e, false, false
+	return m.matches(r)
+}
+
+func (m *Matcher) matches(r *Rule) bool {
+	for _, c := range r.conditions {
+		if c.eval(m) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *expr) eval(m *Matcher) bool {
+	switch e.op {
+	case opItem:
+		return e.item.match(m)
+	case opNamed:
+		return e.kids[0].eval(m)
+	case opNot:
+		return !e.kids[0].eval(m)
+	case opAnd:
+		for _, k := range e.fast {
+			if !k.eval(m) {
+				return false
+			}
+		}
+		return true
+	case opOr:
+		for _, k := range e.fast {
+			if k.eval(m) {
+				return true
+			}
+		}
+		return false
+	}
+	n := 0
+	for _, k := range e.fast {
+		if k.eval(m) {
+			if n++; n >= e.n {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *Matcher) fold(text []byte, cased bool) []byte {
+	if cased {
+		return text
+	}
+	m.folded = fold(m.folded[:0], text)
+	return m.folded
+}
+
+// record returns the record's text, and the same with the escapes of its
+// strings undone where it has any.
+func (m *Matcher) record() (raw, plain []byte) {
+	raw = m.event.Raw()
+	if !m.haveRecord {
+		m.haveRecord = true
+		m.rawPlain = m.rawPlain[:0]
+		if !m.event.IsText() && bytes.IndexByte(raw, '\\') >= 0 {
+			m.rawPlain = event.AppendUnescaped(m.rawPlain, raw)
+		}
+	}
+	if len(m.rawPlain) == 0 {
+		return raw, nil
+	}
+	return raw, m.rawPlain
+}
+
+func (m *Matcher) foldedRecord() (raw, plain []byte) {
+	raw, plain = m.record()
+	if !m.haveFolded {
+		m.haveFolded = true
+		m.rawFolded = fold(m.rawFolded[:0], raw)
+		m.plainFolded = fold(m.plainFolded[:0], plain)
+	}
+	if plain == nil {
+		return m.rawFolded, nil
+	}
+	return m.rawFolded, m.plainFolded
+}
