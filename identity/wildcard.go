@@ -154,6 +154,56 @@ func (p *Pattern) Match(s string) bool {
 	return true
 }
 
+// matchFold is Match for a pattern in lower case against a text in any case.
+// It allocates nothing for ordinary actions.
+func (p *Pattern) matchFold(s string) bool {
+	const long = 256
+	if p.nfa != nil || len(p.chunks) == 0 || len(s) > long {
+		return p.Match(strings.ToLower(s))
+	}
+	first, last := p.chunks[0], p.chunks[len(p.chunks)-1]
+	if p.exact {
+		return len(s) == len(first) && hasPrefixFold(s, first)
+	}
+	if !hasPrefixFold(s, first) {
+		return false
+	}
+	s = s[len(first):]
+	if len(s) < len(last) || !hasPrefixFold(s[len(s)-len(last):], last) {
+		return false
+	}
+	s = s[:len(s)-len(last)]
+	for _, c := range p.chunks[1 : len(p.chunks)-1] {
+		i := 0
+		for ; i+len(c) <= len(s); i++ {
+			if hasPrefixFold(s[i:], c) {
+				break
+			}
+		}
+		if i+len(c) > len(s) {
+			return false
+		}
+		s = s[i+len(c):]
+	}
+	return true
+}
+
+func hasPrefixFold(s, lower string) bool {
+	if len(s) < len(lower) {
+		return false
+	}
+	for i := range len(lower) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // maxStates bounds the automaton's memory.
 const maxStates = 512
 

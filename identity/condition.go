@@ -1,0 +1,265 @@
+package identity
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// condition is one compiled key of one operator.
+type condition struct {
+	op     Operator
+	cmp    comparison
+	key    contextKey
+	values []conditionValue
+	source *ConditionKey
+}
+
+// conditionValue is a policy's value, ready for its operator.
+type conditionValue struct {
+	ok   bool // of the operator's type; otherwise it matches nothing
+	text template
+	like textPattern
+	arn  arnPattern
+	num  decimal
+	date time.Time
+	net  netip.Prefix
+	bool bool
+	raw  []byte
+}
+
+func compileCondition(operator string, k *ConditionKey, version string) (condition, error) {
+	op, ok := ParseOperator(operator)
+	if !ok {
+		return condition{}, fmt.Errorf("unknown condition operator %s", quote(clip(operator)))
+	}
+	if strings.TrimSpace(k.Name) == "" {
+		return condition{}, fmt.Errorf("the condition key of %s is empty", op)
+	}
+	c := condition{op: op, cmp: operators[strings.ToLower(op.Base)].cmp, key: newContextKey(k.Name), source: k}
+	for _, v := range k.Values {
+		c.values = append(c.values, compileValue(op.kind, v.Text, version))
+	}
+	return c, nil
+}
+
+func compileValue(kind operatorKind, s, version string) conditionValue {
+	v := conditionValue{ok: true}
+	switch kind {
+	case opStringEquals, opStringIgnoreCase:
+		v.text = parseTemplate(s, version, false)
+		if !v.text.vars {
+			s, _ = v.text.fill(nil)
+			v.text = template{source: s}
+		}
+	case opStringLike:
+		v.like = newTextPattern(s, version, false)
+	case opARN:
+		v.arn = newARNPattern(s, version)
+	case opNumeric:
+		v.num, v.ok = parseDecimal(s)
+	case opDate:
+		v.date, v.ok = parseDate(s)
+	case opIP:
+		v.net, v.ok = parseNetwork(s)
+	case opBool, opNull:
+		v.bool, v.ok = parseBool(s)
+	case opBinary:
+		var err error
+		v.raw, err = base64.StdEncoding.DecodeString(s)
+		v.text.source = s
+		v.ok = err == nil
+	}
+	return v
+}
+
+// matches compares one value of the request with one of the policy.
+func (c *condition) matches(e *evaluation, v *conditionValue, s string) (tri, resolution) {
+	if !v.ok {
+		return no, resolved
+	}
+	switch c.op.kind {
+	case opStringEquals, opStringIgnoreCase:
+		if !v.text.vars {
+			if c.op.kind == opStringEquals {
+				return triOf(s == v.text.source), resolved
+			}
+			return triOf(strings.EqualFold(s, v.text.source)), resolved
+		}
+		want, how := v.text.fill(e)
+		switch how {
+		case unresolved:
+			return no, unresolved
+		case uncertain:
+			return maybe, uncertain
+		}
+		if c.op.kind == opStringEquals {
+			return triOf(s == want), resolved
+		}
+		return triOf(strings.EqualFold(s, want)), resolved
+	case opStringLike:
+		return v.like.match(e, s)
+	case opARN:
+		return v.arn.match(e, s)
+	case opNumeric:
+		n, ok := parseDecimal(s)
+		return triOf(ok && c.cmp.holds(compareDecimal(n, v.num))), resolved
+	case opDate:
+		d, ok := parseDate(s)
+		return triOf(ok && c.cmp.holds(d.Compare(v.date))), resolved
+	case opIP:
+		a, ok := parseAddress(s)
+		return triOf(ok && v.net.Contains(a)), resolved
+	case opBool:
+		b, ok := parseBool(s)
+		return triOf(ok && b == v.bool), resolved
+	case opBinary:
+		return triOf(sameBinary(v.raw, v.text.source, s)), resolved
+	}
+	return no, resolved
+}
+
+// anyValue reports whether one of the policy's values matches s. A variable
+// that is not in the request makes a negated comparison invalid, which is said
+// with the resolution.
+func (c *condition) anyValue(e *evaluation, s string) (tri, resolution) {
+	best := no
+	how := resolved
+	for i := range c.values {
+		t, r := c.matches(e, &c.values[i], s)
+		best = best.or(t)
+		if r == unresolved {
+			how = unresolved
+		}
+		if best == yes {
+			return yes, resolved
+		}
+	}
+	return best, how
+}
+
+// holds decides the condition.
+func (c *condition) holds(e *evaluation) tri {
+	values, state := e.lookup(&c.key)
+	if c.op.kind == opNull {
+		return c.null(state)
+	}
+	if state == keyUnknown {
+		return c.withoutValue()
+	}
+	if state == keyAbsent {
+		return c.absent()
+	}
+	switch c.op.Set {
+	case ForAllValues, ForAnyValue:
+		if len(values) == 1 && values[0] == "" {
+			// An empty string is a null data set.
+			return triOf(c.op.Set == ForAllValues)
+		}
+		all, any := yes, no
+		for _, s := range values {
+			t := c.one(e, s)
+			all, any = all.and(t), any.or(t)
+		}
+		if c.op.Set == ForAllValues {
+			return all
+		}
+		return any
+	}
+	if len(values) == 1 {
+		return c.one(e, values[0])
+	}
+	// A key with several values and no set operator: a positive operator holds
+	// if any value matches, a negated one if none does.
+	all, any := yes, no
+	for _, s := range values {
+		t := c.one(e, s)
+		all, any = all.and(t), any.or(t)
+	}
+	if c.op.Negated {
+		return all
+	}
+	return any
+}
+
+// one decides the operator for one value of the request: it matches any of the
+// policy's values or, negated, none of them.
+func (c *condition) one(e *evaluation, s string) tri {
+	t, how := c.anyValue(e, s)
+	if !c.op.Negated {
+		return t
+	}
+	if how == unresolved {
+		return no // the statement is invalid and does not apply
+	}
+	return t.not()
+}
+
+// absent decides the condition for a key that is not in the request.
+func (c *condition) absent() tri {
+	switch {
+	case c.op.IfExists || c.op.Set == ForAllValues:
+		return yes
+	case c.op.Set == ForAnyValue:
+		return no
+	}
+	return triOf(c.op.Negated)
+}
+
+func (c *condition) null(state keyState) tri {
+	t := no
+	for i := range c.values {
+		v := &c.values[i]
+		switch {
+		case !v.ok:
+		case state == keyUnknown:
+			t = t.or(maybe)
+		default:
+			t = t.or(triOf(v.bool == (state == keyAbsent)))
+		}
+	}
+	if state == keyUnknown && len(c.values) > 1 {
+		var wantAbsent, wantPresent bool
+		for i := range c.values {
+			wantAbsent = wantAbsent || c.values[i].ok && c.values[i].bool
+			wantPresent = wantPresent || c.values[i].ok && !c.values[i].bool
+		}
+		if wantAbsent && wantPresent {
+			return yes
+		}
+	}
+	return t
+}
+
+// withoutValue decides the condition for a key that may be absent or have any
+// value: it is certain only if no value can change it.
+func (c *condition) withoutValue() tri {
+	everything, nothing := false, true
+	for i := range c.values {
+		v := &c.values[i]
+		if v.ok {
+			nothing = false
+		}
+		if c.op.kind == opStringLike && !v.like.vars && v.like.fixed.MatchesAll() {
+			everything = true
+		}
+	}
+	if !everything && !nothing {
+		return maybe
+	}
+	matched := triOf(everything)
+	if c.op.Negated {
+		matched = matched.not()
+	}
+	switch {
+	case c.absent() == matched && c.op.Set == NoSet:
+		return matched
+	case c.absent() == yes && matched == yes && c.op.Set == ForAllValues:
+		return yes
+	case c.absent() == no && matched == no && c.op.Set == ForAnyValue:
+		return no
+	}
+	return maybe
+}
