@@ -118,18 +118,20 @@ func (c *callerClass) settle(p *problem) {
 		set("kms:CallerAccount", variable{fixed: c.account})
 		set("aws:PrincipalIsAWSService", variable{fixed: "false", required: true})
 		within := language{text(c.principal)}
+		var prefer []string
 		switch {
 		case c.role != "":
 			within = language{text(c.role)}
 		case c.free != "":
 			within = language{append(text(c.free), wildcard("?*")...)}
+			prefer = []string{c.free + "example"}
 		case c.kind == identity.SessionCaller:
 			role, _, _ := strings.Cut(c.principal[strings.Index(c.principal, "assumed-role/")+len("assumed-role/"):], "/")
 			within = language{text(base + "role/" + role), append(append(text(base+"role/"), wildcard("*")...), text("/"+role)...)}
 		case c.kind == identity.RootCaller:
 			within = language{text(base + "root")}
 		}
-		set("aws:PrincipalArn", variable{required: true, within: within})
+		set("aws:PrincipalArn", variable{required: true, within: within, prefer: prefer})
 		if c.kind != identity.UserCaller {
 			set("aws:username", absent)
 		} else if c.free == "" {

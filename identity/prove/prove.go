@@ -490,11 +490,12 @@ func (v *vocabulary) request(c *callerClass, a assignment) *identity.Request {
 		default:
 			key := strings.TrimPrefix(name, "key:")
 			spelled := v.names[key]
-			if spelled == "" && key != "aws:principalarn" {
+			switch {
+			case spelled != "":
+			case key == "aws:principalarn" && c.role != "":
+				spelled = "aws:PrincipalArn" // a session's ARN does not show the path of its role
+			default:
 				continue // derived from the principal, and no policy asks for it
-			}
-			if spelled == "" {
-				spelled = "aws:PrincipalArn"
 			}
 			if r.Context == nil {
 				r.Context = map[string][]string{}
