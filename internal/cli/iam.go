@@ -14,6 +14,9 @@ known, the condition key that is missing.`,
 	}
 	c.AddCommand(
 		newIAMEvaluateCommand(a),
+		newIAMCompareCommand(a),
+		newIAMCheckAccessCommand(a),
+		newIAMCheckPublicCommand(a),
 	)
 	return c
 }
