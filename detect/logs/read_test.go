@@ -69,7 +69,9 @@ const (
 
 // TestForms states every form in which people have CloudTrail.
 func TestForms(t *testing.T) {
-	quote := func(s string) string { return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"` }
+	quote := func(s string) string {
+		return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
+	}
 	for _, c := range []struct{ name, text string }{
 		{"a delivered object", `{"Records":[` + one + `,` + two + `]}`},
 		{"a delivered object, compressed", gz(`{"Records":[` + one + `,` + two + `]}`)},

@@ -1,0 +1,290 @@
+package detect
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"runtime"
+	"sync"
+
+	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/detect/sigma"
+)
+
+// Options says how sources are run.
+type Options struct {
+	// Workers is how many sources are read at once; 0 means one per processor.
+	Workers int
+	// FlowFormat is the format of flow logs that have no header line.
+	FlowFormat string
+	// KeepEvents gives every match a copy of its event.
+	KeepEvents bool
+	// Each, if set, is called with every event before it is matched, in order
+	// and without duplicates. The event is valid until it returns. Sources are
+	// then read one after the other.
+	Each func(*event.Event) error
+	// Problem, if set, is called with what could not be read.
+	Problem func(logs.Problem)
+	// Progress, if set, is called after each source with the counts so far.
+	Progress func(done int, s Stats)
+}
+
+// Stats counts what a run did.
+type Stats struct {
+	logs.Stats
+	Matches      int64 `json:"matches"`
+	Duplicates   int64 `json:"duplicates"`             // matched events that were delivered again
+	SettledEarly int64 `json:"settledEarly,omitempty"` // see sigma.Correlator.Early
+}
+
+// Incomplete reports whether something could not be read.
+func (s Stats) Incomplete() bool { return s.Malformed > 0 }
+
+// hit is what a worker hands on: the matches of one event, or a problem.
+type hit struct {
+	matches      []*Match
+	observations []sigma.Observation
+	id           string
+	offset       int64
+	problem      *logs.Problem
+}
+
+const batchSize, batchesAhead = 128, 16
+
+// Run reads the sources, matches their events and calls visit for every match.
+// The error is the context's or that of a callback; what cannot be read is
+// counted and goes to Options.Problem.
+func Run(ctx context.Context, sources []logs.Source, engine *sigma.Engine, opt Options, visit func(*Match) error) (Stats, error) {
+	workers := opt.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if opt.Each != nil {
+		workers = 1
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	results := make([]chan []hit, len(sources))
+	stats := make([]logs.Stats, len(sources))
+	errs := make([]error, len(sources))
+	slots := make(chan struct{}, 4*workers) // sources begun but not consumed
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for i := range results {
+		results[i] = make(chan []hit, batchesAhead)
+	}
+	wg.Go(func() {
+		defer close(next)
+		for i := range sources {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for range min(workers, max(len(sources), 1)) {
+		wg.Go(func() {
+			w := newWorker(engine, opt)
+			for i := range next {
+				stats[i], errs[i] = w.run(ctx, sources[i], results[i])
+				close(results[i])
+			}
+		})
+	}
+	defer wg.Wait()
+	defer cancel()
+
+	c := &consumer{engine: engine, opt: opt, visit: visit, correlator: engine.NewCorrelator(), seen: newSeen()}
+	for i := range sources {
+		for open := true; open; {
+			var batch []hit
+			select {
+			case batch, open = <-results[i]:
+			case <-ctx.Done():
+				return c.stats, ctx.Err()
+			}
+			for k := range batch {
+				if err := c.take(&batch[k], i); err != nil {
+					return c.stats, err
+				}
+			}
+		}
+		if errs[i] != nil {
+			return c.stats, errs[i]
+		}
+		c.stats.Add(stats[i])
+		<-slots
+		if opt.Progress != nil {
+			opt.Progress(i+1, c.stats)
+		}
+	}
+	return c.stats, c.finish()
+}
+
+// worker reads sources and matches their events.
+type worker struct {
+	engine  *sigma.Engine
+	opt     Options
+	reader  *logs.Reader
+	matcher *sigma.Matcher
+	seen    *seen
+
+	ctx   context.Context
+	out   chan<- []hit
+	batch []hit
+	hits  []*sigma.Rule
+	onHit func(*sigma.Rule)
+}
+
+func newWorker(engine *sigma.Engine, opt Options) *worker {
+	w := &worker{engine: engine, opt: opt, matcher: engine.Matcher(), seen: newSeen()}
+	w.onHit = func(r *sigma.Rule) { w.hits = append(w.hits, r) }
+	w.reader = &logs.Reader{
+		Schema: engine.Schema(), FlowFormat: opt.FlowFormat, Visit: w.event,
+		Problem: func(p logs.Problem) { _ = w.add(hit{problem: &p}) },
+	}
+	return w
+}
+
+func (w *worker) run(ctx context.Context, src logs.Source, out chan<- []hit) (logs.Stats, error) {
+	w.ctx, w.out = ctx, out
+	stats, err := w.reader.Read(ctx, src)
+	if err == nil {
+		err = w.flush()
+	}
+	w.batch = nil
+	return stats, err
+}
+
+func (w *worker) event(e *event.Event) error {
+	if w.opt.Each != nil {
+		if id := e.ID(); id != "" && w.seen.before(id, maphash.String(w.seen.seed, e.File)^uint64(e.Offset)) {
+			return nil
+		}
+		if err := w.opt.Each(e); err != nil {
+			return err
+		}
+	}
+	w.hits = w.hits[:0]
+	w.matcher.Match(e, w.onHit)
+	if len(w.hits) == 0 {
+		return nil
+	}
+	h := hit{id: e.ID(), offset: e.Offset}
+	for _, r := range w.hits {
+		h.observations = append(h.observations, w.engine.Observe(r, e)...)
+		if r.Silent() {
+			continue
+		}
+		m := &Match{Rule: r, Finding: describe(w.matcher, r, e)}
+		if w.opt.KeepEvents {
+			m.Event = e.Clone()
+		}
+		h.matches = append(h.matches, m)
+	}
+	return w.add(h)
+}
+
+func (w *worker) add(h hit) error {
+	w.batch = append(w.batch, h)
+	if len(w.batch) >= batchSize {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *worker) flush() error {
+	if len(w.batch) == 0 {
+		return nil
+	}
+	select {
+	case w.out <- w.batch:
+		w.batch = make([]hit, 0, batchSize)
+		return nil
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	}
+}
+
+// consumer takes what the workers found, in the order of the sources.
+type consumer struct {
+	engine     *sigma.Engine
+	opt        Options
+	visit      func(*Match) error
+	correlator *sigma.Correlator
+	seen       *seen
+	stats      Stats
+}
+
+func (c *consumer) take(h *hit, source int) error {
+	if h.problem != nil {
+		if c.opt.Problem != nil {
+			c.opt.Problem(*h.problem)
+		}
+		return nil
+	}
+	if h.id != "" && c.seen.before(h.id, uint64(source)<<40^uint64(h.offset)) {
+		c.stats.Duplicates++
+		return nil
+	}
+	for _, o := range h.observations {
+		c.correlator.Add(o)
+	}
+	for _, m := range h.matches {
+		c.stats.Matches++
+		if err := c.visit(m); err != nil {
+			return fmt.Errorf("take match of %s: %w", m.Rule.Key(), err)
+		}
+	}
+	return nil
+}
+
+func (c *consumer) finish() error {
+	found := c.correlator.Finish()
+	c.stats.SettledEarly = c.correlator.Early()
+	for i := range found {
+		c.stats.Matches++
+		m := &Match{Rule: found[i].Rule, Finding: correlated(&found[i]), Correlation: &found[i]}
+		if err := c.visit(m); err != nil {
+			return fmt.Errorf("take match of %s: %w", m.Rule.Key(), err)
+		}
+	}
+	return nil
+}
+
+// seen remembers ids in bounded memory: two generations, the older of which is
+// forgotten when the younger is full.
+type seen struct {
+	seed       maphash.Seed
+	young, old map[uint64]uint64
+}
+
+const generation = 200_000
+
+func newSeen() *seen {
+	return &seen{seed: maphash.MakeSeed(), young: map[uint64]uint64{}}
+}
+
+// before reports whether the id was seen at another place, and remembers it.
+func (s *seen) before(id string, place uint64) bool {
+	h := maphash.String(s.seed, id)
+	if p, ok := s.young[h]; ok {
+		return p != place
+	}
+	if p, ok := s.old[h]; ok {
+		return p != place
+	}
+	if len(s.young) >= generation {
+		s.old, s.young = s.young, make(map[uint64]uint64, generation)
+	}
+	s.young[h] = place
+	return false
+}

@@ -1,0 +1,180 @@
+package sigma
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bartizan-security/bartizan/detect/event"
+)
+
+// Explanation says of one part of a condition whether it held and why.
+type Explanation struct {
+	Text   string // as written
+	Held   bool
+	Wanted []string // of a field: the values it is compared to
+	Found  []string // of a field: the values that the event has; nil where it is missing
+	Parts  []Explanation
+}
+
+// Explain evaluates every part of a rule on one event, also those that the
+// matcher need not look at.
+func (m *Matcher) Explain(r *Rule, e *event.Event) Explanation {
+	m.event, m.haveRecord, m.haveFolded = e, false, false
+	out := Explanation{Text: "any condition"}
+	for _, c := range r.conditions {
+		x := m.explain(c)
+		out.Held = out.Held || x.Held
+		out.Parts = append(out.Parts, x)
+	}
+	if len(out.Parts) == 1 {
+		return out.Parts[0]
+	}
+	return out
+}
+
+func (m *Matcher) explain(x *expr) Explanation {
+	out := Explanation{Held: x.eval(m)}
+	switch x.op {
+	case opItem:
+		it := x.item
+		out.Text = it.source
+		out.Wanted = it.values
+		if it.field == "" {
+			out.Text = strings.TrimSpace("keywords " + it.source)
+			return out
+		}
+		out.Found = shown(m.event.Values(it.slot))
+		for _, ref := range it.refs {
+			out.Wanted = append([]string{}, out.Wanted...)
+			out.Wanted = append(out.Wanted, "that is "+strings.Join(shown(m.event.Values(ref.slot)), ", "))
+		}
+		return out
+	case opNamed:
+		out.Text = x.name
+	case opAnd:
+		out.Text = "all of"
+	case opOr:
+		out.Text = "any of"
+	case opNot:
+		out.Text = "not"
+	case opCount:
+		out.Text = fmt.Sprintf("at least %d of", x.n)
+	}
+	for _, k := range x.kids {
+		out.Parts = append(out.Parts, m.explain(k))
+	}
+	return out
+}
+
+func shown(values []event.Value) []string {
+	var out []string
+	for i, v := range values {
+		if i == 10 {
+			out = append(out, "…")
+			break
+		}
+		out = append(out, clip(v.String(), 300))
+	}
+	return out
+}
+
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// Deciding is a field of an event that made a rule match.
+type Deciding struct {
+	Field string
+	Value string
+	Why   string // the test that it met: field|modifiers
+}
+
+// Deciding returns the fields that made the rule match the event, in the order
+// in which the rule names them. It is for a rule that has just matched.
+func (m *Matcher) Deciding(r *Rule, e *event.Event) []Deciding {
+	m.event, m.haveRecord, m.haveFolded = e, false, false
+	var out []Deciding
+	seen := map[string]bool{}
+	for _, c := range r.conditions {
+		if c.eval(m) {
+			m.deciding(c, &out, seen)
+			break
+		}
+	}
+	return out
+}
+
+func (m *Matcher) deciding(x *expr, out *[]Deciding, seen map[string]bool) {
+	switch x.op {
+	case opNot:
+		return
+	case opItem:
+		it := x.item
+		if it.field == "" || seen[it.field] || !it.match(m) {
+			return
+		}
+		values := m.event.Values(it.slot)
+		best := -1
+		for i := range values {
+			if it.kinds == matchExistence || it.all || it.negate || it.kinds == matchField || it.one(m, &values[i]) {
+				best = i
+				break
+			}
+		}
+		if best < 0 {
+			return // it matched because the field is missing
+		}
+		seen[it.field] = true
+		*out = append(*out, Deciding{it.field, clip(values[best].String(), 1000), it.source})
+		return
+	case opOr, opCount:
+		for _, k := range x.kids {
+			if k.eval(m) {
+				m.deciding(k, out, seen)
+			}
+		}
+		return
+	}
+	for _, k := range x.kids {
+		m.deciding(k, out, seen)
+	}
+}
+
+// String prints the explanation as an indented tree: + held, - did not.
+func (x Explanation) String() string {
+	var b strings.Builder
+	x.print(&b, "")
+	return b.String()
+}
+
+func (x Explanation) print(b *strings.Builder, indent string) {
+	mark := "-"
+	if x.Held {
+		mark = "+"
+	}
+	fmt.Fprintf(b, "%s%s %s", indent, mark, x.Text)
+	if len(x.Wanted) > 0 || len(x.Parts) == 0 {
+		fmt.Fprintf(b, ": %s", list(x.Wanted))
+		if !strings.HasPrefix(x.Text, "keywords") {
+			if x.Found == nil {
+				b.WriteString("; the event has no such field")
+			} else {
+				fmt.Fprintf(b, "; the event has %s", list(x.Found))
+			}
+		}
+	}
+	b.WriteByte('\n')
+	for _, p := range x.Parts {
+		p.print(b, indent+"  ")
+	}
+}
+
+func list(values []string) string {
+	if len(values) > 8 {
+		return fmt.Sprintf("%q and %d more", values[:8], len(values)-8)
+	}
+	return fmt.Sprintf("%q", values)
+}
