@@ -163,14 +163,20 @@ func (k *compiler) compile(name, text string, wantBool bool) (cel.Program, [][]s
 	if wantBool && checked.OutputType() != cel.BoolType {
 		return fail("must be true or false, is %s: compare it, as in %s == true", checked.OutputType(), strings.TrimSpace(text))
 	}
-	program, err := k.env.Program(checked, cel.CustomDecoratorV2(friendlyNull), cel.CostLimit(costLimit))
-	if err != nil {
-		return fail("%w", err)
-	}
 	w := walker{k: k}
 	w.walk(checked.NativeRep().Expr())
 	if w.err != nil {
 		return fail("%w", w.err)
+	}
+	opts := []cel.ProgramOption{cel.CustomDecoratorV2(friendlyNull)}
+	if w.loops {
+		// Without a loop the cost is bounded by the text, and counting it would
+		// make the evaluation several times slower.
+		opts = append(opts, cel.CostLimit(costLimit))
+	}
+	program, err := k.env.Program(checked, opts...)
+	if err != nil {
+		return fail("%w", err)
 	}
 	return program, w.paths
 }
@@ -213,6 +219,7 @@ func (k *compiler) message(text string) []span {
 type walker struct {
 	k     *compiler
 	paths [][]string
+	loops bool
 	err   error
 }
 
@@ -267,6 +274,7 @@ func (w *walker) walk(e ast.Expr) {
 			w.walk(x.AsMapEntry().Value())
 		}
 	case ast.ComprehensionKind:
+		w.loops = true
 		c := e.AsComprehension()
 		for _, x := range []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
 			w.walk(x)
@@ -291,6 +299,10 @@ func (w *walker) lookup(c ast.CallExpr) {
 		arg = c.Args()[0]
 	case variable == "estate":
 		w.k.usesOwn = true
+		if c.FunctionName() == "controlPolicies" {
+			w.k.lookups[typeOrgPolicy], w.k.lookups[typeOrgUnit] = true, true
+			return
+		}
 		arg = c.Args()[0]
 		if c.FunctionName() == "referencing" {
 			arg = c.Args()[1]

@@ -213,9 +213,9 @@ type Framework struct {
 // Frameworks lists the frameworks whose ids a control may carry.
 func Frameworks() []Framework {
 	return []Framework{
-		{"waf", "AWS Well-Architected Framework, Security Pillar", "November 2024", regexp.MustCompile(`^SEC(0[1-9]|1[01])-BP(0[1-9]|1[0-9])$`)},
-		{"cis-5", "CIS Amazon Web Services Foundations Benchmark", "5.0.0", regexp.MustCompile(`^[1-6](\.[0-9]+){1,3}$`)},
-		{"cis-6", "CIS Amazon Web Services Foundations Benchmark", "6.0.0", regexp.MustCompile(`^[1-6](\.[0-9]+){1,3}$`)},
+		{"waf", "AWS Well-Architected Framework, Security Pillar", "November 2024", regexp.MustCompile(`^SEC((01|10|11)-BP0[1-8]|02-BP0[1-6]|03-BP0[1-9]|0[4578]-BP0[1-4]|06-BP0[1-5]|09-BP0[1-3])$`)},
+		{"cis-5", "CIS Amazon Web Services Foundations Benchmark", "5.0.0", regexp.MustCompile(`^[1-5](\.[0-9]+){1,3}$`)},
+		{"cis-6", "CIS Amazon Web Services Foundations Benchmark", "6.0.0", regexp.MustCompile(`^[2-6](\.[0-9]+){1,3}$`)},
 		{"fsbp", "AWS Foundational Security Best Practices", "1.0.0", regexp.MustCompile(`^[A-Z][A-Za-z0-9]+\.[0-9]+$`)},
 		{"nist-800-53-r5", "NIST SP 800-53", "Revision 5", regexp.MustCompile(`^[A-Z]{2}-[0-9]+(\([0-9]+\))?$`)},
 	}

@@ -3,6 +3,7 @@ package posture
 import (
 	"slices"
 	"sort"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -126,6 +127,69 @@ func (v *accountView) referencing(res *estate.Resource, typ string) ref.Val {
 	for _, r := range slices.Compact(found) {
 		if r != res {
 			out.items = append(out.items, v.st.object(r))
+		}
+	}
+	return out
+}
+
+// The types that an organization's policies hang on.
+const (
+	typeOrgPolicy = "AWS::Organizations::Policy"
+	typeOrgUnit   = "AWS::Organizations::OrganizationalUnit"
+)
+
+// maxOrgDepth bounds the walk from an account to the root; AWS allows five
+// levels of organizational units.
+const maxOrgDepth = 10
+
+// controlPolicies lists the content of the organization's policies of one kind
+// that hang on an account or organizational unit or on any of its ancestors.
+func (v *accountView) controlPolicies(res *estate.Resource, kind string) ref.Val {
+	out := &resourceList{gap: v.gap(typeOrgPolicy, "")}
+	above := map[string]bool{}
+	for at := res; at != nil && len(above) < maxOrgDepth; {
+		above[at.ID] = true
+		parents := v.st.object(at).Get(types.String("ListParents"))
+		if u, ok := parents.(*types.Unknown); ok {
+			out.gap = u
+			break
+		}
+		list, _ := lookupPath(at.Document, []string{"ListParents", "Parents"}).([]any)
+		at = nil
+		for _, p := range list {
+			id, _ := lookupPath(p, []string{"Id"}).(string)
+			if id == "" || above[id] {
+				continue
+			}
+			above[id] = true // the root is no further resource
+			if unit, ok := v.get(typeOrgUnit, id).(*object); ok {
+				at = unit.res
+			} else if g := v.gap(typeOrgUnit, ""); g != nil && strings.HasPrefix(id, "ou-") {
+				out.gap = g
+			}
+		}
+	}
+	for _, p := range v.byType[typeOrgPolicy] {
+		if p.Document["Type"] != kind {
+			continue
+		}
+		o := v.st.object(p)
+		if u, ok := o.Get(types.String("ListTargetsForPolicy")).(*types.Unknown); ok {
+			out.gap = u
+			continue
+		}
+		targets, _ := lookupPath(p.Document, []string{"ListTargetsForPolicy", "Targets"}).([]any)
+		for _, t := range targets {
+			id, _ := lookupPath(t, []string{"TargetId"}).(string)
+			if !above[id] {
+				continue
+			}
+			if u, ok := o.Get(types.String("DescribePolicy")).(*types.Unknown); ok {
+				out.gap = u
+			} else if content, ok := lookupPath(p.Document, []string{"DescribePolicy", "Policy", "Content"}).(string); ok {
+				out.items = append(out.items, types.String(content))
+			}
+			break
 		}
 	}
 	return out
@@ -291,6 +355,14 @@ func lookupOptions() []cel.EnvOption {
 					return types.NewErr("estate.referencing: want a resource")
 				}
 				return a[0].(*handle).acct.referencing(o.res, string(a[2].(types.String)))
+			}))),
+		cel.Function("controlPolicies",
+			cel.MemberOverload("estate_controlPolicies", []*cel.Type{estateType, cel.DynType, cel.StringType}, list, cel.FunctionBinding(func(a ...ref.Val) ref.Val {
+				o, ok := a[1].(*object)
+				if !ok || o.res == nil {
+					return types.NewErr("estate.controlPolicies: want a resource")
+				}
+				return a[0].(*handle).acct.controlPolicies(o.res, string(a[2].(types.String)))
 			}))),
 		cel.Function("contains",
 			cel.MemberOverload("organization_contains", []*cel.Type{organizationType, cel.StringType}, cel.BoolType, cel.BinaryBinding(func(e, a ref.Val) ref.Val {

@@ -112,6 +112,20 @@ func policyOptions() []cel.EnvOption {
 		askWith("policy.denies", cel.StringType, cel.BoolType, func(p *identity.Policy, a ref.Val) any { return deniesAll(p, text(a)) }),
 		ask("policy.requiresTLS", cel.BoolType, func(p *identity.Policy) any { return requiresTLS(p, "*") }),
 		askWith("policy.requiresTLSFor", cel.StringType, cel.BoolType, func(p *identity.Policy, a ref.Val) any { return requiresTLS(p, text(a)) }),
+		cel.Function("policy.webIdentityClaim", cel.Overload("policy_webIdentityClaim", []*cel.Type{cel.DynType, cel.StringType, cel.StringType}, texts, cel.FunctionBinding(func(a ...ref.Val) ref.Val {
+			p, err := cache.parse(a[0])
+			if err != nil {
+				return types.WrapErr(err)
+			}
+			return theAdapter.NativeToValue(texts2any(webIdentityClaim(p, text(a[1]), text(a[2]))))
+		}))),
+		cel.Function("policy.allowsWithoutKey", cel.Overload("policy_allowsWithoutKey", []*cel.Type{cel.DynType, cel.StringType, cel.StringType}, cel.BoolType, cel.FunctionBinding(func(a ...ref.Val) ref.Val {
+			p, err := cache.parse(a[0])
+			if err != nil {
+				return types.WrapErr(err)
+			}
+			return types.Bool(allowsWithoutKey(p, text(a[1]), text(a[2])))
+		}))),
 		askWith("policy.webIdentitySubjects", cel.StringType, texts, func(p *identity.Policy, a ref.Val) any { return texts2any(webIdentitySubjects(p, text(a))) }),
 	}
 }
@@ -608,6 +622,51 @@ func webIdentitySubjects(p *identity.Policy, provider string) []string {
 	return out
 }
 
+// webIdentityClaim is webIdentitySubjects for another claim, of which nothing
+// else takes the place.
+func webIdentityClaim(p *identity.Policy, provider, name string) []string {
+	var out []string
+	for _, s := range statements(p) {
+		if s.Effect != identity.Allow || s.Principal == nil || !coversAction(s, "sts:AssumeRoleWithWebIdentity") || !federates(s.Principal, provider) {
+			continue
+		}
+		values, bound := claim(s, provider, name)
+		if !bound {
+			values = []string{"*"}
+		}
+		out = append(out, values...)
+	}
+	return out
+}
+
+// allowsWithoutKey reports whether a statement allows an action without
+// demanding a value of a condition key.
+func allowsWithoutKey(p *identity.Policy, action, key string) bool {
+	for _, s := range statements(p) {
+		if s.Effect == identity.Allow && coversAction(s, action) && !demands(s, key) {
+			return true
+		}
+	}
+	return false
+}
+
+func demands(s *identity.Statement, key string) bool {
+	for _, c := range s.Conditions {
+		op, forAll, ifExists := baseOperator(c.Operator)
+		if forAll || ifExists || strings.Contains(op, "not") || op == "null" {
+			continue
+		}
+		for _, k := range c.Keys {
+			if strings.EqualFold(k.Name, key) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// federates reports whether a principal names an OIDC provider: exactly, with a
+// path after it, or, where provider ends in a dot, with a longer name.
 func federates(p *identity.Principal, provider string) bool {
 	for _, e := range p.Entries {
 		if e.Type != identity.PrincipalFederated {
@@ -618,7 +677,8 @@ func federates(p *identity.Principal, provider string) bool {
 			if _, rest, ok := strings.Cut(name, ":oidc-provider/"); ok {
 				name = rest
 			}
-			if strings.EqualFold(name, provider) || strings.HasPrefix(strings.ToLower(name), strings.ToLower(provider)+"/") {
+			name, provider := strings.ToLower(name), strings.ToLower(provider)
+			if name == provider || strings.HasPrefix(name, provider+"/") || strings.HasSuffix(provider, ".") && strings.HasPrefix(name, provider) {
 				return true
 			}
 		}
