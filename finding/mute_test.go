@@ -80,9 +80,11 @@ func TestParseMutesRefuses(t *testing.T) {
 		{"broken YAML", "- control: 'b\n  reason: r\n", "m.yaml: line"},
 		{"two documents", good + "---\n" + good, "want one document"},
 		{"brackets without end", strings.Repeat("[", 5000), "line 1: nested too deeply"},
-		{"dashes without end", strings.Repeat("- ", 5000), "line 1: nested too deeply"},
+		{"dashes without end", strings.Repeat("- ", 500), "line 1: nested too deeply"},
 		{"an indent without end", "a:\n" + strings.Repeat(" ", 5000) + "b: c\n", "line 2: nested too deeply"},
-		{"too large", strings.Repeat("# filler\n", 1<<20), "more than 4 MiB"},
+		{"too large", strings.Repeat("# filler\n", 1<<20), "more than 1 MiB"},
+		{"a line without end", strings.Repeat(`"a" `, 10000), "line 1: more than 8192 characters on one line"},
+		{"dashes on lines of their own", strings.Repeat("-\n", 20000), "line 10001: more than"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := finding.ParseMutes("m.yaml", []byte(c.in))

@@ -1,6 +1,8 @@
 package finding
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,7 +14,9 @@ import (
 
 // The bounds of a mute file.
 const (
-	maxMuteFile = 4 << 20
+	maxMuteFile = 1 << 20
+	maxLine     = 8 << 10 // bytes; the parser takes quadratic time over nonsense on one line
+	maxEmpty    = 10_000  // lines with nothing but a dash, for the same reason
 	maxDashes   = 16   // "- - - …" on one line
 	maxIndent   = 1024 // characters before the first word of a line
 	maxBrackets = 1000 // open at once; brackets within text count too, so this is generous
@@ -30,6 +34,9 @@ func ParseMutes(name string, data []byte) ([]Mute, error) {
 	if line := tooDeep(data); line > 0 {
 		return nil, fmt.Errorf("read mutes %s: line %d: nested too deeply", name, line)
 	}
+	if line := tooLong(data); line > 0 {
+		return nil, fmt.Errorf("read mutes %s: line %d: more than %d characters on one line, or too many empty rules", name, line, maxLine)
+	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read mutes %s: %w", name, syntaxError(err))
@@ -45,6 +52,25 @@ func ParseMutes(name string, data []byte) ([]Mute, error) {
 		return nil, fmt.Errorf("read mutes %s: %w", name, err)
 	}
 	return mutes, nil
+}
+
+// tooLong returns the first line that is longer than a YAML file needs, or 0.
+// A JSON file may be one line; if it is valid, the parser's time is linear.
+func tooLong(data []byte) int {
+	if json.Valid(data) {
+		return 0
+	}
+	n, empty := 0, 0
+	for line := range bytes.Lines(data) {
+		n++
+		if string(bytes.TrimSpace(line)) == "-" {
+			empty++
+		}
+		if len(line) > maxLine || empty > maxEmpty {
+			return n
+		}
+	}
+	return 0
 }
 
 // tooDeep returns the first line whose nesting no mute file needs, or 0. The

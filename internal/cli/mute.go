@@ -12,7 +12,7 @@ import (
 func readMutes(a *App, names []string) (*finding.Muter, error) {
 	var all []finding.Mute
 	for _, name := range names {
-		data, err := readLimited(name, 4<<20)
+		data, err := readLimited(name, 2<<20)
 		if err != nil {
 			return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("--mutes: %w", err), Hint: "see docs/mutes.md for the format"}
 		}
