@@ -6,6 +6,10 @@ import "github.com/spf13/cobra"
 func commands(a *App) []*cobra.Command {
 	return []*cobra.Command{
 		newVersionCommand(a),
+		newCollectCommand(a),
+		newDetectCommand(a),
+		newDiffCommand(a),
+		newDoctorCommand(a),
 		newIAMCommand(a),
 		newControlsCommand(a),
 	}

@@ -1,0 +1,349 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"github.com/bartizan-security/bartizan/catalog"
+	"github.com/bartizan-security/bartizan/detect"
+	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/detect/sigma"
+)
+
+// ruleFlags choose detection rules.
+type ruleFlags struct {
+	dirs         []string
+	noPack       bool
+	only, skip   []string
+	placeholders []string
+	files        []string
+}
+
+func addRuleFlags(c *cobra.Command) *ruleFlags {
+	f := &ruleFlags{}
+	c.Flags().StringArrayVar(&f.dirs, "rules", nil, "`DIR` or file of Sigma rules of your own, repeatable; they join the built-in ones")
+	c.Flags().BoolVar(&f.noPack, "no-pack", false, "leave out the built-in rules")
+	c.Flags().StringSliceVar(&f.only, "only", nil, "rules to use: name or id (with *), ATT&CK technique, or level")
+	c.Flags().StringSliceVar(&f.skip, "skip", nil, "rules to leave out, in the same words")
+	c.Flags().StringArrayVar(&f.placeholders, "placeholder", nil, "`NAME=VALUE` of a placeholder %NAME% that rules expand, repeatable")
+	c.Flags().StringArrayVar(&f.files, "placeholders", nil, "YAML `FILE` of placeholders: a map of name to value or list of values")
+	return f
+}
+
+// packRules returns the embedded rules.
+func packRules() ([]*sigma.Rule, error) {
+	sub, err := fs.Sub(catalog.Detections, "detections")
+	if err != nil {
+		return nil, err
+	}
+	return detect.LoadRules(sub, ".", "")
+}
+
+// loadRules reads a user's file or folder of rules.
+func loadRules(name string) ([]*sigma.Rule, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("--rules: %w", err), Hint: "name a folder of Sigma rules (*.yml) or one rule file"}
+	}
+	var rules []*sigma.Rule
+	if info.IsDir() {
+		rules, err = detect.LoadRules(os.DirFS(name), ".", name)
+	} else {
+		var src []byte
+		if src, err = os.ReadFile(name); err == nil {
+			rules, err = sigma.Parse(name, src)
+		}
+	}
+	if err != nil {
+		return rules, &Error{Code: ExitUsage, Err: err, Hint: "'bartizan rules lint " + name + "' lists every fault"}
+	}
+	if len(rules) == 0 {
+		return nil, usageErrorf("--rules %s: no rule (*.yml) in it", name)
+	}
+	return rules, nil
+}
+
+// all returns the built-in rules and the user's. A user's rule takes the place
+// of a built-in one of the same id or name.
+func (f *ruleFlags) all(a *App) ([]*sigma.Rule, error) {
+	var own []*sigma.Rule
+	for _, dir := range f.dirs {
+		rules, err := loadRules(dir)
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, rules...)
+	}
+	if f.noPack {
+		if len(own) == 0 {
+			return nil, usageErrorf("--no-pack leaves no rule; give some with --rules DIR")
+		}
+		return own, nil
+	}
+	pack, err := packRules()
+	if err != nil {
+		return nil, err
+	}
+	pack = slices.DeleteFunc(pack, func(p *sigma.Rule) bool {
+		taken := slices.ContainsFunc(own, func(r *sigma.Rule) bool { return p.Is(r.ID) || p.Is(r.Name) })
+		if taken {
+			a.notef("rule %s: yours takes the place of the built-in one", p.Key())
+		}
+		return taken
+	})
+	return append(pack, own...), nil
+}
+
+func (f *ruleFlags) options() (sigma.Options, error) {
+	opt := sigma.Options{Placeholders: map[string][]string{}}
+	for _, file := range f.files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			return opt, &Error{Code: ExitUsage, Err: fmt.Errorf("--placeholders: %w", err)}
+		}
+		var values map[string]any
+		if err := yaml.Unmarshal(src, &values); err != nil {
+			return opt, &Error{Code: ExitUsage, Err: fmt.Errorf("--placeholders %s: %w", file, err)}
+		}
+		for name, v := range values {
+			if list, ok := v.([]any); ok {
+				for _, e := range list {
+					opt.Placeholders[name] = append(opt.Placeholders[name], fmt.Sprint(e))
+				}
+			} else {
+				opt.Placeholders[name] = append(opt.Placeholders[name], fmt.Sprint(v))
+			}
+		}
+	}
+	for _, p := range f.placeholders {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return opt, usageErrorf("--placeholder %q: want NAME=VALUE", p)
+		}
+		opt.Placeholders[name] = append(opt.Placeholders[name], value)
+	}
+	return opt, nil
+}
+
+// engine compiles the chosen rules.
+func (f *ruleFlags) engine(a *App) (*sigma.Engine, error) {
+	opt, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	rules, err := f.all(a)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := f.choose(rules)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := sigma.Compile(chosen, opt)
+	if err != nil {
+		return nil, &Error{Code: ExitUsage, Err: err, Hint: "'bartizan rules lint' lists every fault; --skip RULE leaves a rule out"}
+	}
+	for _, w := range engine.Warnings() {
+		a.notef("rule %s", w)
+	}
+	return engine, nil
+}
+
+// choose applies --only and --skip. What a chosen correlation refers to, and
+// filters, stay.
+func (f *ruleFlags) choose(rules []*sigma.Rule) ([]*sigma.Rule, error) {
+	if len(f.only) == 0 && len(f.skip) == 0 {
+		return rules, nil
+	}
+	used := map[string]bool{}
+	keep := func(r *sigma.Rule) bool {
+		return (len(f.only) == 0 || slices.ContainsFunc(f.only, func(w string) bool { return ruleIs(r, w) })) &&
+			!slices.ContainsFunc(f.skip, func(w string) bool { return ruleIs(r, w) })
+	}
+	for _, w := range append(slices.Clone(f.only), f.skip...) {
+		if !slices.ContainsFunc(rules, func(r *sigma.Rule) bool { return ruleIs(r, w) }) {
+			return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("no rule is %q", w), Hint: "'bartizan rules list' shows them"}
+		}
+	}
+	var need func(r *sigma.Rule)
+	chosen := map[*sigma.Rule]bool{}
+	need = func(r *sigma.Rule) {
+		if chosen[r] {
+			return
+		}
+		chosen[r] = true
+		if r.Correlation != nil {
+			for _, name := range r.Correlation.Rules {
+				used[name] = true
+				for _, o := range rules {
+					if o.Is(name) {
+						need(o)
+					}
+				}
+			}
+		}
+	}
+	for _, r := range rules {
+		if keep(r) {
+			need(r)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(rules), func(r *sigma.Rule) bool { return !chosen[r] && r.Filter == nil }), nil
+}
+
+func ruleIs(r *sigma.Rule, word string) bool {
+	if r.Is(word) || strings.EqualFold(r.Level, word) && r.Filter == nil {
+		return true
+	}
+	for _, t := range r.Techniques() {
+		if strings.EqualFold(t, word) || strings.HasPrefix(t, strings.ToUpper(word)+".") {
+			return true
+		}
+	}
+	if strings.Contains(word, "*") {
+		ok, _ := path.Match(word, r.Key())
+		return ok
+	}
+	return false
+}
+
+func newDetectCommand(a *App) *cobra.Command {
+	var flowFormat string
+	var workers int
+	c := &cobra.Command{
+		Use:   "detect PATH…",
+		Short: "Find attacks in AWS logs",
+		Long: `detect reads AWS logs and states every match of a detection rule as a finding.
+
+A PATH is a file, a folder with files in any depth, or - for standard input.
+What a file is, detect sees by its content: CloudTrail (delivered objects, JSON
+Lines, EventBridge, lookup-events, Lake, Insights), VPC and transit gateway flow
+logs (text and Parquet), ALB, NLB and CLB logs, S3 access logs, CloudFront, WAF,
+Route 53 resolver queries, GuardDuty and Security Hub findings; plain, gzip or
+zstd. What cannot be read is reported with file and offset, the rest goes on,
+and the exit code is 3.
+
+Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
+		Example: `  bartizan detect logs/AWSLogs
+  bartizan detect trail.json.gz -o jsonl
+  aws cloudtrail lookup-events | bartizan detect -
+  bartizan detect logs --rules my-rules --only high,critical -o html=report.html
+  bartizan detect flow.log --flow-format '${version} ${srcaddr} ${dstaddr} ${dstport} ${action}'`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	rules := addRuleFlags(c)
+	flags := addReportFlags(c, "low")
+	c.Flags().StringVar(&flowFormat, "flow-format", "", "format of flow logs that have no header line, as given to AWS: '${version} ${srcaddr} …'")
+	c.Flags().IntVar(&workers, "workers", 0, "files read at once (default: one per processor)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := flags.check(a); err != nil {
+			return err
+		}
+		engine, err := rules.engine(a)
+		if err != nil {
+			return err
+		}
+		sources, err := a.logSources(args)
+		if err != nil {
+			return err
+		}
+		report, err := flags.open(a, a.reportRun("detect", strings.Join(args, " "), nil))
+		if err != nil {
+			return err
+		}
+		defer report.abort()
+		a.notef("%d rules, %d %s", len(engine.Rules()), len(sources), plural(len(sources), "file", "files"))
+		problems := &problemList{a: a}
+		stats, err := detect.Run(c.Context(), sources, engine, detect.Options{
+			Workers: workers, FlowFormat: flowFormat, Problem: problems.add,
+		}, func(m *detect.Match) error { return report.add(*m.Finding) })
+		if err != nil {
+			var e *Error
+			if errors.As(err, &e) {
+				return err
+			}
+			return incompleteErrorf("detect: %w", err)
+		}
+		for _, line := range problems.summary(stats.Malformed) {
+			report.notComplete("%s", line)
+		}
+		a.detectSummary(stats)
+		return report.close(nil)
+	}
+	return c
+}
+
+func (a *App) detectSummary(s detect.Stats) {
+	a.notef("%d events in %d files: %d matches", s.Events, s.Files, s.Matches)
+	if s.Duplicates > 0 {
+		a.notef("%d matched events were delivered more than once and counted once", s.Duplicates)
+	}
+	if s.Digests > 0 {
+		a.notef("%d digest files skipped: they hold no events", s.Digests)
+	}
+	if s.NotLogs > 0 {
+		a.notef("%d files in the folders are no logs and were skipped", s.NotLogs)
+	}
+	if s.SettledEarly > 0 {
+		a.warnf("%d events were too many for the memory that correlations may use and were decided before the end; give the logs in order of time", s.SettledEarly)
+	}
+}
+
+// logSources lists what the arguments name.
+func (a *App) logSources(args []string) ([]logs.Source, error) {
+	var out []logs.Source
+	stdin := false
+	for _, arg := range args {
+		switch {
+		case arg == "-":
+			if stdin {
+				return nil, usageErrorf("standard input can be read once only")
+			}
+			stdin = true
+			out = append(out, logs.FromReader("standard input", a.Stdin))
+		default:
+			files, err := logs.Files(filepath.Clean(arg))
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, &Error{Code: ExitUsage, Err: err, Hint: "name a log file, a folder of logs, or - for standard input"}
+			}
+			if err != nil {
+				return nil, incompleteErrorf("%w", err)
+			}
+			if len(files) == 0 {
+				return nil, incompleteErrorf("%s: no file in this folder", arg)
+			}
+			out = append(out, files...)
+		}
+	}
+	return out, nil
+}
+
+// problemList keeps the first problems and counts the others.
+type problemList struct {
+	a     *App
+	lines []string
+}
+
+const maxProblems = 20
+
+func (p *problemList) add(problem logs.Problem) {
+	if len(p.lines) < maxProblems {
+		p.lines = append(p.lines, problem.Error())
+	}
+}
+
+func (p *problemList) summary(total int64) []string {
+	if more := total - int64(len(p.lines)); more > 0 {
+		return append(p.lines, fmt.Sprintf("and %d more records or files that could not be read", more))
+	}
+	return p.lines
+}
