@@ -246,6 +246,9 @@ func (r *run) gap(typ, account, region, part, operation string, err error) estat
 		g.Reason = "throttled until the attempts were used up"
 	case awsapi.IsBadCredentials(err):
 		g.Reason = "AWS does not accept the credentials (any more)"
+	case errors.As(err, &e) && e.Code == "" && e.Status >= 400:
+		g.Code = fmt.Sprintf("HTTP %d", e.Status)
+		g.Reason = "the endpoint answered without an AWS error; it may not have this operation"
 	case errors.As(err, &e) && e.Message != "":
 		g.Reason = e.Message
 	default:

@@ -51,6 +51,7 @@ type List struct {
 	each    map[string][]any
 	recurse bool
 	absent  []string
+	where   [2]string // path and the value it must have
 }
 
 // More is a further operation per resource.
@@ -132,6 +133,7 @@ type (
 		Each    map[string][]any `yaml:"each"`
 		Recurse bool             `yaml:"recurse"`
 		Absent  []string         `yaml:"absent"`
+		Where   string           `yaml:"where"`
 	}
 	moreYAML struct {
 		Call   string                         `yaml:"call"`
@@ -255,6 +257,11 @@ func (c *Catalogue) parseType(f fileYAML, y typeYAML) (*Type, error) {
 		l.Service, l.Operation = split(f.Service, y.List.Call)
 		l.input, l.items, l.bare, l.recurse, l.absent = y.List.Input, parse(y.List.Items), y.List.Bare, y.List.Recurse, y.List.Absent
 		l.each = y.List.Each
+		if at, want, ok := strings.Cut(y.List.Where, "="); ok {
+			l.where = [2]string{at, want}
+		} else if y.List.Where != "" {
+			fail(fmt.Errorf("where %q: want Path=value", y.List.Where))
+		}
 		if y.List.Items == "" {
 			fail(errors.New("a list needs items"))
 		}

@@ -122,6 +122,9 @@ func (a *accountRun) list(ctx context.Context, u *unit, t *Type, region string, 
 				}
 				continue
 			}
+			if !l.wants(doc, s) {
+				continue
+			}
 			doc = clone(doc).(map[string]any)
 			decodeAll(doc, t.decode)
 			redactAll(doc, t.redact)
@@ -129,6 +132,18 @@ func (a *accountRun) list(ctx context.Context, u *unit, t *Type, region string, 
 		}
 	}
 	return items
+}
+
+// wants reports whether an item is one that the type asks for: its own, where
+// an API may list others'.
+func (l *List) wants(doc map[string]any, s scope) bool {
+	if l.where[0] == "" {
+		return true
+	}
+	want, err := s.text(l.where[1])
+	s.doc = doc
+	got, err2 := s.value(l.where[0])
+	return err != nil || err2 != nil || got == want
 }
 
 func orEmpty(m map[string]any) map[string]any {

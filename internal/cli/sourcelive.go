@@ -35,7 +35,7 @@ func (s awsSession) Assume(ctx context.Context, roleARN, externalID string) (col
 // session makes a session from the flags and the environment; no request is sent.
 func (f *estateFlags) session(ctx context.Context, a *App) (collect.Session, error) {
 	c, err := awsapi.New(ctx, awsapi.Options{Profile: f.profile, Region: f.region, Endpoint: f.endpoint,
-		MaxAttempts: 4, UserAgent: "bartizan/" + version(), Clock: a.Now})
+		MaxAttempts: 3, UserAgent: "bartizan/" + version(), Clock: a.Now})
 	if err != nil {
 		return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("prepare AWS client: %w", err), Hint: "check --profile, --region and the files in ~/.aws"}
 	}
