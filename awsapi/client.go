@@ -208,10 +208,7 @@ func (c *Client) call(ctx context.Context, op *model.Operation, input map[string
 	if err != nil {
 		return nil, err
 	}
-	input, err = c.amend(op, input)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", op.Service.Name, op.Name, err)
-	}
+	input = amend(op, input)
 	request, err := wire.EncodeRequest(op, "", input)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", op.Service.Name, op.Name, err)
@@ -234,7 +231,7 @@ func (c *Client) call(ctx context.Context, op *model.Operation, input map[string
 		out, err := c.send(ctx, op, input, request, region)
 		_ = release(err)
 		if err == nil {
-			return out, nil
+			return polish(op, out), nil
 		}
 		if to := redirect(err, region); to != "" && bucket != "" && !redirected {
 			redirected = true

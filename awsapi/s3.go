@@ -100,26 +100,6 @@ func virtualHostable(bucket string) bool {
 	return true
 }
 
-// amend fills what AWS's own clients fill, too.
-func (c *Client) amend(op *model.Operation, input map[string]any) (map[string]any, error) {
-	if input == nil {
-		input = map[string]any{}
-	}
-	if op.Service.Name == "glacier" && op.Input.Member("accountId") != nil && input["accountId"] == nil {
-		return with(input, "accountId", "-"), nil
-	}
-	return input, nil
-}
-
-func with(input map[string]any, name string, value any) map[string]any {
-	out := make(map[string]any, len(input)+1)
-	for k, v := range input {
-		out[k] = v
-	}
-	out[name] = value
-	return out
-}
-
 // addChecksum adds the integrity header that an operation requires or takes.
 // As AWS's own clients do, CRC-32 is used unless the input chooses.
 func addChecksum(op *model.Operation, input map[string]any, r *wire.Request) error {

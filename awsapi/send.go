@@ -137,6 +137,9 @@ func (c *Client) request(ctx context.Context, op *model.Operation, w *wire.Reque
 		// What is stored compressed must arrive as it is stored.
 		req.Header.Set("Accept-Encoding", "identity")
 	}
+	if op.Service.Name == "apigateway" {
+		req.Header.Set("Accept", "application/json") // else it answers in HAL
+	}
 	req.Header.Set("User-Agent", strings.TrimSpace("bartizan aws-sdk-go-v2/"+aws.SDKVersion+" lang/go#"+strings.TrimPrefix(runtime.Version(), "go")+" api/"+op.Service.Name+" "+c.base.options.UserAgent))
 	return req, nil
 }

@@ -183,7 +183,7 @@ func (m *rawMembers) UnmarshalJSON(data []byte) error {
 }
 
 // priority is the order in which botocore prefers protocols.
-var priority = []Protocol{CBOR, JSON, RestJSON, RestXML, Query, EC2}
+var priority = []Protocol{JSON, RestJSON, RestXML, CBOR, Query, EC2}
 
 func (raw *rawService) service(name string) *Service {
 	m := raw.Metadata

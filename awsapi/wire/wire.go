@@ -127,6 +127,11 @@ func DecodeResponse(op *model.Operation, p model.Protocol, r *Response) (map[str
 	if r.Status >= 300 {
 		return nil, decodeFault(op, p, r)
 	}
+	if failedLate(op, r.Body) {
+		late := *r
+		late.Status = 500
+		return nil, decodeFault(op, p, &late)
+	}
 	out, err := decodeOutput(op, p, r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
@@ -155,6 +160,9 @@ func decodeOutput(op *model.Operation, p model.Protocol, r *Response) (map[strin
 		}
 		return decodeCBORBody(op.Output, r.Body)
 	case model.RestJSON, model.RestXML:
+		if isBucketLocation(op) {
+			return decodeBucketLocation(r.Body)
+		}
 		return decodeRESTResponse(op.Output, p, r)
 	}
 	return nil, fmt.Errorf("protocol %q is not known", p)
@@ -180,6 +188,10 @@ func EncodeResponse(op *model.Operation, p model.Protocol, output map[string]any
 		r.Header.Set("Smithy-Protocol", "rpc-v2-cbor")
 		r.Body, err = encodeCBORBody(op.Output, output)
 	case model.RestJSON, model.RestXML:
+		if isBucketLocation(op) {
+			encodeBucketLocation(op, output, r)
+			break
+		}
 		err = encodeRESTResponse(op.Output, p, op.Name+"Result", output, r)
 	default:
 		err = fmt.Errorf("protocol %q is not known", p)
