@@ -98,13 +98,19 @@ func ParseCaller(s string) (Caller, error) {
 
 // splitARN cuts an ARN into its six segments.
 func splitARN(s string) (seg [6]string, ok bool) {
-	for i := range 5 {
-		if seg[i], s, ok = strings.Cut(s, ":"); !ok {
-			return seg, false
+	if !strings.HasPrefix(s, "arn:") {
+		return seg, false
+	}
+	n, start := 0, 0
+	for i := 0; i < len(s) && n < 5; i++ {
+		if s[i] == ':' {
+			seg[n] = s[start:i]
+			n++
+			start = i + 1
 		}
 	}
-	seg[5] = s
-	return seg, seg[0] == "arn"
+	seg[5] = s[start:]
+	return seg, n == 5
 }
 
 func isAccountID(s string) bool {

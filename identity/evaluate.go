@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Stack is every policy that takes part in a request. A nil or empty field
@@ -32,9 +33,11 @@ type evaluation struct {
 	stack   *Stack
 	caller  Caller
 	owner   string // the account of the resource
-	service string // of the action, in lower case
-	name    string // of the action, as given
-	one     [1]string
+	target  string // the resource that statements are compared with
+	facts   actionFacts
+	service string                 // of the action, in lower case
+	name    string                 // of the action, as given
+	derived [derivedKeys][1]string // values of the keys that the request implies
 
 	hits  [24]hit
 	count int
@@ -159,11 +162,23 @@ func (s *Stack) hasBoundary(e *evaluation) bool {
 // means that the request makes no sense (no such kind of principal, no action)
 // and wraps ErrRequest or ErrPrincipal; there is no decision then.
 func Evaluate(req *Request, stack *Stack) (Decision, error) {
-	e := evaluation{req: req, stack: stack}
+	e := evaluations.Get().(*evaluation)
+	e.req, e.stack = req, stack
+	defer e.free()
 	if err := e.start(); err != nil {
 		return Decision{}, err
 	}
 	return e.decide(), nil
+}
+
+// evaluations are reused, so that a decision costs no memory but its own.
+var evaluations = sync.Pool{New: func() any { return new(evaluation) }}
+
+func (e *evaluation) free() {
+	e.req, e.stack, e.caller, e.more = nil, nil, Caller{}, nil
+	clear(e.hits[:e.count])
+	e.count = 0
+	evaluations.Put(e)
 }
 
 func (e *evaluation) start() error {
@@ -176,6 +191,12 @@ func (e *evaluation) start() error {
 		return fmt.Errorf("action %q: %w: want one action such as s3:GetObject", clip(e.req.Action), ErrRequest)
 	}
 	e.service, e.name = strings.ToLower(service), name
+	e.facts = lookUpAction(e.req.Action, e.service)
+	// An action without resource-level permissions is asked for on *, whatever
+	// the request names.
+	if e.target = e.req.Resource; e.facts.anyResource != "" {
+		e.target = e.facts.anyResource
+	}
 	if e.req.Resource == "" {
 		return fmt.Errorf("%w: the resource is missing; give an ARN, or * for an action that has none", ErrRequest)
 	}

@@ -390,6 +390,10 @@ func TestNotActionAndNotResource(t *testing.T) {
 		{why: "NotResource lists it", id: []string{`{"Statement":{"Effect":"Allow","Action":"s3:*","NotResource":["x","arn:aws:s3:::logs/*"]}}`}, want: implicit},
 		{why: "an action without a resource needs *", action: "ec2:DescribeInstances", resource: "*", id: []string{pol(st("Allow", "ec2:*", "arn:aws:ec2:*:*:instance/*"))}, want: implicit},
 		{why: "and has it", action: "ec2:DescribeInstances", resource: "*", id: []string{allowEC2}, want: allowed},
+		{why: "naming a resource in the request does not change that", action: "ec2:DescribeInstances", resource: "arn:aws:ec2:eu-west-1:111122223333:instance/i-1", id: []string{pol(st("Allow", "ec2:*", "arn:aws:ec2:*:*:instance/*"))}, want: implicit},
+		{why: "nor for a deny", action: "ec2:DescribeInstances", resource: "arn:aws:ec2:eu-west-1:111122223333:instance/i-1", id: []string{allowEC2, pol(st("Deny", "ec2:*", "arn:aws:ec2:*:*:instance/*"))}, want: allowed},
+		{why: "listing all buckets may be allowed on all buckets", action: "s3:ListAllMyBuckets", resource: "*", id: []string{pol(st("Allow", "s3:ListAllMyBuckets", "arn:aws:s3:::*"))}, want: allowed},
+		{why: "an action with resources is compared with its resource", action: "ec2:StopInstances", resource: "arn:aws:ec2:eu-west-1:111122223333:instance/i-1", id: []string{pol(st("Allow", "ec2:*", "arn:aws:ec2:*:*:instance/*"))}, want: allowed},
 		{why: "an empty list of actions matches nothing", id: []string{`{"Statement":{"Effect":"Allow","Action":[],"Resource":"*"}}`}, want: implicit},
 	})
 }

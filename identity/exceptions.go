@@ -23,6 +23,9 @@ func (e *evaluation) needsNoPermission() (string, bool) {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-policies.html
 func (e *evaluation) needsResourcePolicy() bool {
+	if e.service != "sts" && e.service != "kms" {
+		return false
+	}
 	seg, ok := splitARN(e.req.Resource)
 	if !ok {
 		return false
@@ -65,20 +68,12 @@ func (e *evaluation) underServiceControl() bool {
 	return c.inAccount() && !e.isServiceLinked() && c.AccountID != e.managementAccount()
 }
 
-// resourceControlled lists the services whose resources resource control
-// policies protect.
-// https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
-var resourceControlled = map[string]bool{
-	"s3": true, "sts": true, "kms": true, "sqs": true, "secretsmanager": true,
-	"cognito-idp": true, "cognito-identity": true, "logs": true, "dynamodb": true,
-	"ecr": true, "aoss": true,
-}
-
 // underResourceControl reports whether resource control policies apply: to the
 // resources of some services in member accounts, whoever calls, but not to
 // calls of service-linked roles, and not to kms:RetireGrant.
+// https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
 func (e *evaluation) underResourceControl() bool {
-	if !resourceControlled[e.service] || e.isServiceLinked() {
+	if !e.facts.resourceControl || e.isServiceLinked() {
 		return false
 	}
 	if e.service == "kms" && strings.EqualFold(e.name, "RetireGrant") {

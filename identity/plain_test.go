@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bartizan-security/bartizan/identity"
+	"github.com/bartizan-security/bartizan/identity/catalog"
 )
 
 // The plain evaluator is a second opinion: it reads the documents anew for each
@@ -24,6 +25,7 @@ type plain struct {
 	kind   string              // user role session federated root service provider anonymous
 	acct   string
 	owner  string
+	target string
 	bound  bool
 	seg    []string
 	roleID string // role name of a role or session
@@ -33,6 +35,13 @@ func plainEvaluate(req *identity.Request, stack *identity.Stack) identity.Outcom
 	p := &plain{req: req, stack: stack, ctx: map[string][]string{}}
 	p.identify()
 	p.derive()
+	p.target = req.Resource
+	if a, ok := catalog.Default().Action(req.Action); ok && len(a.ResourceTypes) == 0 {
+		p.target = "*"
+		if a.Name == "ListAllMyBuckets" {
+			p.target = "arn:aws:s3:::*"
+		}
+	}
 	name := strings.ToLower(req.Action)
 	if name == "sts:getcalleridentity" && p.acct != "" || name == "sts:getsessiontoken" && (p.kind == "user" || p.kind == "root") {
 		return identity.Allowed
@@ -60,8 +69,7 @@ func plainEvaluate(req *identity.Request, stack *identity.Stack) identity.Outcom
 		}
 	}
 	service, _, _ := strings.Cut(name, ":")
-	rcpServices := "|s3|sts|kms|sqs|secretsmanager|cognito-idp|cognito-identity|logs|dynamodb|ecr|aoss|"
-	if strings.Contains(rcpServices, "|"+service+"|") && !linked && name != "kms:retiregrant" && (p.owner == "" || p.owner != mgmt) {
+	if catalog.Default().SupportsRCP(service) && !linked && name != "kms:retiregrant" && (p.owner == "" || p.owner != mgmt) {
 		levels(stack.ResourceControl, true)
 	}
 	if p.acct != "" && !linked && p.acct != mgmt {
@@ -496,7 +504,7 @@ func (p *plain) matches(pol *identity.Policy, s *identity.Statement) int {
 				}
 				continue
 			}
-			if glob(subs, p.req.Resource, strings.HasPrefix(v.Text, "arn:")) {
+			if glob(subs, p.target, strings.HasPrefix(v.Text, "arn:")) {
 				one := 2
 				if perhaps {
 					one = 1

@@ -90,8 +90,8 @@ func (e *evaluation) lookup(k *contextKey) ([]string, keyState) {
 		return nil, keyAbsent
 	}
 	if v, ok := e.derive(k.derived); ok {
-		e.one[0] = v
-		return e.one[:], keyPresent
+		e.derived[k.derived][0] = v
+		return e.derived[k.derived][:], keyPresent
 	}
 	return nil, keyAbsent
 }
@@ -107,6 +107,7 @@ const (
 	principalServiceName
 	userName
 	resourceAccount
+	derivedKeys // how many there are
 )
 
 func derivedFrom(lower string) derivedKey {

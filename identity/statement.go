@@ -255,7 +255,7 @@ func (s *statement) applies(e *evaluation) tri {
 func (s *statement) resource(e *evaluation) tri {
 	best := no
 	for i := range s.resources {
-		t, how := s.resources[i].match(e, e.req.Resource)
+		t, how := s.resources[i].match(e, e.target)
 		if s.notResource && how == unresolved {
 			return no // an unresolved variable makes the statement invalid
 		}
