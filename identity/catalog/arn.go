@@ -20,29 +20,25 @@ func matchFormat(pattern, format string) bool {
 	p := SplitARN(pattern)
 	f := SplitARN(format)
 	if len(f) < 6 {
-		return overlap(policyTokens(pattern), formatTokens(format))
+		return Overlap(pattern, format)
 	}
 	if len(p) < 6 {
 		if !strings.HasSuffix(pattern, "*") {
 			return false
 		}
 		for i := range p {
-			if !matchPart(p[i], f[i]) {
+			if !Overlap(p[i], f[i]) {
 				return false
 			}
 		}
 		return true
 	}
 	for i := range 6 {
-		if !matchPart(p[i], f[i]) {
+		if !Overlap(p[i], f[i]) {
 			return false
 		}
 	}
 	return true
-}
-
-func matchPart(pattern, format string) bool {
-	return overlap(policyTokens(pattern), formatTokens(format))
 }
 
 // SplitARN splits a pattern or format into its parts, six at most, without being
@@ -62,4 +58,11 @@ func SplitARN(s string) []string {
 		}
 	}
 	return append(out, s[start:])
+}
+
+// Overlap reports whether some text matches both a policy's pattern, in which *
+// and ? are wildcards and ${…} variables, and a format of the reference, in which
+// each ${…} stands for at least one character.
+func Overlap(pattern, format string) bool {
+	return overlap(policyTokens(pattern), formatTokens(format))
 }

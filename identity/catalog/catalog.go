@@ -243,12 +243,21 @@ func (c *Catalog) ARNTypes(service string) ([]*ResourceType, bool) {
 			continue
 		}
 		for _, t := range s.ResourceTypes {
-			if f := SplitARN(t.ARN); len(f) == 6 && f[2] == low {
+			if arnService(t) == low {
 				out = append(out, t)
 			}
 		}
 	}
 	return out, known || isService
+}
+
+// arnService returns the service part of a type's ARNs. Where the format leaves
+// it open (recovery points of AWS Backup) that is the service itself.
+func arnService(t *ResourceType) string {
+	if f := SplitARN(t.ARN); len(f) == 6 && !strings.Contains(f[2], "$") {
+		return f[2]
+	}
+	return t.Service
 }
 
 // GlobalConditionKeys returns the keys that are available across services.

@@ -27,14 +27,14 @@ func (c *Catalog) NearestAction(full string) string {
 	for i, a := range s.Actions {
 		names[i] = a.Name
 	}
-	if best := nearest(name, names); best != "" {
+	if best := Nearest(name, names); best != "" {
 		return s.Prefix + ":" + best
 	}
 	return ""
 }
 
 // NearestService returns the service prefix most like the given one, or "".
-func (c *Catalog) NearestService(prefix string) string { return nearest(prefix, c.order) }
+func (c *Catalog) NearestService(prefix string) string { return Nearest(prefix, c.order) }
 
 // NearestConditionKey returns the key most like the given one among the global
 // keys and those of its service, or "".
@@ -49,12 +49,12 @@ func (c *Catalog) NearestConditionKey(key string) string {
 			names = append(names, k.Key)
 		}
 	}
-	return nearest(key, names)
+	return Nearest(key, names)
 }
 
-// nearest returns the name with the least edit distance, none farther than a
+// Nearest returns the name with the least edit distance, none farther than a
 // third of its length. Ties go to the first.
-func nearest(want string, names []string) string {
+func Nearest(want string, names []string) string {
 	if want == "" || len(want) > maxNear {
 		return ""
 	}

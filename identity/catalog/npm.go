@@ -84,8 +84,9 @@ func FromPackage(tgz []byte) ([]byte, error) {
 			}
 		}
 		for _, t := range s.ResourceTypes {
-			if f := SplitARN(t.ARN); len(f) == 6 && !strings.Contains(f[2], "$") && !slices.Contains(h.ARNs[f[2]], prefix) {
-				h.ARNs[f[2]] = append(h.ARNs[f[2]], prefix)
+			part := arnService(t)
+			if !slices.Contains(h.ARNs[part], prefix) {
+				h.ARNs[part] = append(h.ARNs[part], prefix)
 			}
 		}
 		p.add(prefix, encodeService(s))
