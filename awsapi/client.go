@@ -73,16 +73,13 @@ func New(ctx context.Context, options Options) (*Client, error) {
 	if options.DualStack {
 		load = append(load, config.WithUseDualStackEndpoint(aws.DualStackEndpointStateEnabled))
 	}
-	if options.HTTPClient != nil {
-		load = append(load, config.WithHTTPClient(options.HTTPClient))
-	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
 		return nil, fmt.Errorf("load AWS configuration: %w", err)
 	}
 	options.defaults()
 	b := &base{options: options, config: cfg, signer: v4.NewSigner()}
-	b.http = httpClient(options.HTTPClient)
+	b.http = httpClient(options.HTTPClient, cfg.HTTPClient)
 	creds := cfg.Credentials
 	if options.Anonymous {
 		creds = nil
@@ -111,16 +108,19 @@ func (o *Options) defaults() {
 	}
 }
 
-// httpClient never follows redirects: a signature is good for one host only.
-func httpClient(given *http.Client) aws.HTTPClient {
-	if given == nil {
-		return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = 64
-		})
+// httpClient is the given client or the configuration's, which knows
+// AWS_CA_BUNDLE. It never follows redirects: a signature is good for one host.
+func httpClient(given *http.Client, configured aws.HTTPClient) aws.HTTPClient {
+	if given != nil {
+		c := *given
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		return &c
 	}
-	c := *given
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &c
+	buildable, ok := configured.(*awshttp.BuildableClient)
+	if !ok {
+		buildable = awshttp.NewBuildableClient()
+	}
+	return buildable.WithTransportOptions(func(t *http.Transport) { t.MaxIdleConnsPerHost = 64 })
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -22,7 +22,7 @@ type Options struct {
 	MaxAttempts  int           // 0: 5
 	MaxRetryWait time.Duration // longest wait between attempts; 0: 20 s
 	MaxBody      int64         // bytes of an answer that are read; 0: 256 MB
-	HTTPClient   *http.Client  // nil for the SDK's
+	HTTPClient   *http.Client  // for calls of services; nil for the SDK's, which knows AWS_CA_BUNDLE and proxies
 	UserAgent    string        // appended to the User-Agent header
 
 	// Clock and Random are asked for the time of signatures and for idempotency

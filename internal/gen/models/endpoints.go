@@ -99,10 +99,18 @@ func (e *evaluator) endpoints(s *model.Service, ruleset, service []byte) error {
 	for _, op := range s.Operations {
 		params := scope{}
 		for k, v := range raw.Operations[op.Name].Static {
-			params[k] = v.Value
+			// Directory buckets live elsewhere and are not supported; without the
+			// bucket's name the rules would send every bucket there.
+			if k != "UseS3ExpressControlEndpoint" {
+				params[k] = v.Value
+			}
 		}
 		if needsAccount(op) && set.Parameters["AccountId"].BuiltIn == "" {
 			params["AccountId"] = account
+			// The rules put the account into the host name, once is enough.
+			if op.HostPrefix == "{AccountId}." {
+				op.HostPrefix = ""
+			}
 		}
 		i, err := add(params)
 		if err != nil {
