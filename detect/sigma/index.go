@@ -14,9 +14,14 @@ type index struct {
 }
 
 type dimension struct {
-	slots []event.Slot
-	seen  map[string][]uint64
+	slots         []event.Slot
+	seen          map[string][]uint64
+	asked, missed int
+	off           bool // the field has too many values for this to pay
 }
+
+// A dimension whose values keep being new is given up.
+const trial, mostMissed = 4096, trial / 5
 
 // maxSeen bounds the memory of a dimension; when it is full it starts afresh.
 const maxSeen, maxKey = 4096, 512
@@ -80,6 +85,9 @@ func (e *expr) items(visit func(*item)) {
 // candidates returns the set of rules that can match the matcher's event.
 func (x *index) candidates(m *Matcher) []uint64 {
 	for i, d := range x.dimensions {
+		if d.off {
+			continue
+		}
 		set := x.lookup(m, d)
 		if i == 0 {
 			copy(x.left, set)
@@ -98,6 +106,13 @@ func (x *index) candidates(m *Matcher) []uint64 {
 }
 
 func (x *index) lookup(m *Matcher, d *dimension) []uint64 {
+	if d.asked++; d.asked == trial {
+		if d.missed > mostMissed && d != x.dimensions[0] {
+			d.off, d.seen = true, nil
+			return x.refute(m, d)
+		}
+		d.asked, d.missed = 0, 0
+	}
 	x.key = x.key[:0]
 	for _, s := range d.slots {
 		vs := m.event.Values(s)
@@ -115,6 +130,7 @@ func (x *index) lookup(m *Matcher, d *dimension) []uint64 {
 	if set, ok := d.seen[string(x.key)]; ok {
 		return set
 	}
+	d.missed++
 	set := x.refute(m, d)
 	if len(x.key) <= maxKey {
 		if len(d.seen) >= maxSeen {

@@ -3,7 +3,6 @@ package sigma
 import (
 	"bytes"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"unsafe"
 
@@ -25,7 +24,7 @@ type item struct {
 	patterns []*pattern
 	ends     []int // with all: where the alternatives of each value end in patterns
 	numbers  []numberTest
-	regexps  []*regexp.Regexp
+	regexps  []*expression
 	networks []netip.Prefix
 	part     string // of a time
 	refs     []fieldRef

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -262,7 +263,7 @@ func joinLiterals(v []token) []token {
 const maxRegexp, maxProgram = 4096, 4000
 
 // compileRegexp compiles an expression for Go's linear-time matcher.
-func compileRegexp(s string, m modifierSet) (*regexp.Regexp, error) {
+func compileRegexp(s string, m modifierSet) (*expression, error) {
 	if len(s) > maxRegexp {
 		return nil, fmt.Errorf("a regular expression of more than %d characters", maxRegexp)
 	}
@@ -290,7 +291,46 @@ func compileRegexp(s string, m modifierSet) (*regexp.Regexp, error) {
 	if size := regexpSize(tree, 0); size > maxProgram {
 		return nil, fmt.Errorf("a regular expression that needs more than %d instructions; use fewer repetitions", maxProgram)
 	}
-	return regexp.Compile(s)
+	re, err := regexp.Compile(s)
+	if err != nil {
+		return nil, fmt.Errorf("regular expression: %w", err)
+	}
+	return &expression{Regexp: re, needs: []byte(needed(tree.Simplify()))}, nil
+}
+
+// expression is a regular expression with a text that every match contains.
+type expression struct {
+	*regexp.Regexp
+	needs []byte
+}
+
+func (e *expression) Match(text []byte) bool {
+	return bytes.Contains(text, e.needs) && e.Regexp.Match(text)
+}
+
+// needed returns the longest literal that every match contains, or "".
+func needed(t *syntax.Regexp) string {
+	switch t.Op {
+	case syntax.OpLiteral:
+		if t.Flags&syntax.FoldCase == 0 {
+			return string(t.Rune)
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return needed(t.Sub[0])
+	case syntax.OpRepeat:
+		if t.Min > 0 {
+			return needed(t.Sub[0])
+		}
+	case syntax.OpConcat:
+		best := ""
+		for _, s := range t.Sub {
+			if lit := needed(s); len(lit) > len(best) {
+				best = lit
+			}
+		}
+		return best
+	}
+	return ""
 }
 
 var backReference = regexp.MustCompile(`\\[1-9]|\\k[<{']`)

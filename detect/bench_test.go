@@ -1,0 +1,198 @@
+package detect_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/bartizan-security/bartizan/detect"
+	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/detect/logs"
+)
+
+type held struct {
+	name string
+	gz   []byte
+}
+
+func (h held) Name() string { return h.name }
+func (h held) Named() bool  { return true }
+func (h held) Open(context.Context) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(h.gz)), nil
+}
+
+func sourcesOf(files [][]byte) []logs.Source {
+	var out []logs.Source
+	for i, f := range files {
+		out = append(out, held{"file" + string(rune('a'+i%26)), f})
+	}
+	return out
+}
+
+func sharedFiles(b *testing.B) [][]byte {
+	var out [][]byte
+	sources, err := logs.Files(shared(b, "cloudtrail/invictus"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, s := range sources {
+		text, err := os.ReadFile(s.Name())
+		if err != nil {
+			b.Fatal(err)
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+func gunzip(b *testing.B, files [][]byte) (bytesOut int64) {
+	var gz gzip.Reader
+	buf := make([]byte, 512<<10)
+	for _, f := range files {
+		if err := gz.Reset(bytes.NewReader(f)); err != nil {
+			b.Fatal(err)
+		}
+		for {
+			n, err := gz.Read(buf)
+			bytesOut += int64(n)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	return bytesOut
+}
+
+// BenchmarkDetect prints events a second, MB/s of decompressed logs, the ratio
+// to gunzip alone of the same bytes, and the peak of the heap.
+func BenchmarkDetect(b *testing.B) {
+	engine := allRules(b)
+	for _, set := range []struct {
+		name  string
+		files [][]byte
+	}{{"generated", corpus(100_000, 2000)}, {"invictus", sharedFiles(b)}} {
+		gunzip(b, set.files)
+		start := cpuSeconds()
+		size := gunzip(b, set.files)
+		for range 20 {
+			size += gunzip(b, set.files[:min(len(set.files), 10)])
+		}
+		alone := (cpuSeconds() - start) / float64(size)
+		for _, workers := range []int{1, 2} {
+			b.Run(set.name+"/"+string(rune('0'+workers))+"-core", func(b *testing.B) {
+				before := runtime.GOMAXPROCS(workers)
+				defer runtime.GOMAXPROCS(before)
+				defer debug.SetGCPercent(debug.SetGCPercent(100))
+				var peak atomic.Uint64
+				stop := watchHeap(&peak)
+				sources := sourcesOf(set.files)
+				var events, bytesIn, matches int64
+				b.ResetTimer()
+				cpu := cpuSeconds()
+				for range b.N {
+					stats, err := detect.Run(context.Background(), sources, engine, detect.Options{Workers: workers}, func(*detect.Match) error { return nil })
+					if err != nil {
+						b.Fatal(err)
+					}
+					events, bytesIn, matches = events+stats.Events, bytesIn+stats.Bytes, matches+stats.Matches
+				}
+				b.StopTimer()
+				stop()
+				sec := b.Elapsed().Seconds()
+				cpu = cpuSeconds() - cpu
+				b.ReportMetric(float64(events)/sec, "events/s")
+				b.ReportMetric(float64(bytesIn)/sec/1e6, "MB/s")
+				b.ReportMetric(float64(events)/cpu, "events/cpu-s")
+				b.ReportMetric(cpu/(alone*float64(bytesIn)), "x-gunzip-cpu")
+				b.ReportMetric(float64(matches)/float64(events), "matches/event")
+				b.ReportMetric(float64(peak.Load())/(1<<20), "peak-MB")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// cpuSeconds is the processor time of this process: on a machine that does
+// other work too, it says more than the clock.
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}
+
+func watchHeap(peak *atomic.Uint64) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		var m runtime.MemStats
+		for {
+			runtime.ReadMemStats(&m)
+			if m.Sys-m.HeapReleased > peak.Load() {
+				peak.Store(m.Sys - m.HeapReleased)
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// BenchmarkScan is the reader without rules, on text that is not compressed.
+func BenchmarkScan(b *testing.B) {
+	files := corpus(20_000, 20_000)
+	gz, err := gzip.NewReader(bytes.NewReader(files[0]))
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, err := io.ReadAll(gz)
+	if err != nil {
+		b.Fatal(err)
+	}
+	engine := allRules(b)
+	r := &logs.Reader{Schema: engine.Schema(), Visit: func(*event.Event) error { return nil }}
+	b.SetBytes(int64(len(text)))
+	for range b.N {
+		if stats, err := r.Read(context.Background(), held{"x", text}); err != nil || stats.Events != 20_000 {
+			b.Fatal(stats, err)
+		}
+	}
+}
+
+// BenchmarkMatch is the matcher alone.
+func BenchmarkMatch(b *testing.B) {
+	files := corpus(5000, 5000)
+	engine := allRules(b)
+	var events []*event.Event
+	r := &logs.Reader{Schema: engine.Schema(), Visit: func(e *event.Event) error {
+		events = append(events, e.Clone())
+		return nil
+	}}
+	if _, err := r.Read(context.Background(), held{"x", files[0]}); err != nil {
+		b.Fatal(err)
+	}
+	m := engine.Matcher()
+	scratch := event.New(engine.Schema())
+	b.ResetTimer()
+	for i := range b.N {
+		e := events[i%len(events)]
+		_, _ = scratch.Scan(e.Raw(), 0)
+		scratch.Kind = e.Kind
+		m.Match(scratch, func(*detect.Rule) {})
+	}
+}
