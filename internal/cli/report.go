@@ -263,6 +263,7 @@ func (r *findingReport) close(gaps []estate.Gap) error {
 	if n := len(gaps); n > 0 {
 		r.a.warnf("%d %s could not be read; what depends on them is unknown", n, plural(n, "part", "parts"))
 	}
+	r.next(&result.Summary)
 	switch {
 	case r.failed:
 		return errFindings
@@ -270,6 +271,28 @@ func (r *findingReport) close(gaps []estate.Gap) error {
 		return errIncomplete
 	}
 	return nil
+}
+
+// next names the next useful step after a report on the terminal.
+func (r *findingReport) next(s *finding.Summary) {
+	if r.flags.out.format() != "table" {
+		return
+	}
+	var control *finding.RuleCount
+	detections := false
+	for i := range s.Rules {
+		rule := &s.Rules[i]
+		detections = detections || rule.Detection && rule.Fail > 0
+		if !rule.Detection && rule.Fail > 0 && (control == nil || rule.Severity.Rank() > control.Severity.Rank()) {
+			control = rule
+		}
+	}
+	switch {
+	case control != nil:
+		r.a.notef("next: bartizan explain %s", report.Plain(control.ID))
+	case detections:
+		r.a.notef("next: the same with -o html=report.html for a timeline, or -o json=report.json for 'bartizan explain FINGERPRINT report.json'")
+	}
 }
 
 func plural(n int, one, many string) string {

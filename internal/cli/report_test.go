@@ -79,7 +79,7 @@ func TestReportExitCodes(t *testing.T) {
 	}{
 		{"nothing", nil, nil, "", 0, ""},
 		{"a pass", list{pass}, nil, "", 0, ""},
-		{"a failure", list{high}, nil, "", 1, ""},
+		{"a failure, and the worst is explained next", list{low, high}, nil, "", 1, "next: bartizan explain h\n"},
 		{"informational is below the default", list{info}, nil, "", 0, ""},
 		{"and can be asked for", list{info}, nil, "--fail-on informational", 1, ""},
 		{"below --fail-on", list{low}, nil, "--fail-on high", 0, ""},
