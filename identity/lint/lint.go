@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/bartizan-security/bartizan/identity"
 	"github.com/bartizan-security/bartizan/identity/catalog"
@@ -132,7 +133,7 @@ func (l *linter) addKey(code string, n *identity.Node, format string, args ...an
 }
 
 func (l *linter) at(code string, n *identity.Node, pos identity.Pos, format string, args ...any) *Finding {
-	f := Finding{Code: code, Type: checkTypes[code], Pos: pos, Message: fmt.Sprintf(format, args...)}
+	f := Finding{Code: code, Type: checkTypes[code], Pos: pos, Message: visible(fmt.Sprintf(format, args...))}
 	if len(l.out) >= maxFindings {
 		return &f
 	}
@@ -148,10 +149,29 @@ func (l *linter) at(code string, n *identity.Node, pos identity.Pos, format stri
 
 func (f *Finding) suggest(text string) {
 	if text != "" {
-		f.Replace = text
-		f.Message += "; did you mean " + text + "?"
+		f.Replace = visible(text)
+		f.Message += "; did you mean " + f.Replace + "?"
 	}
 }
+
+// visible writes control characters as escapes: policies come from anywhere,
+// and messages go to terminals.
+func visible(s string) string {
+	if !strings.ContainsFunc(s, hidden) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if hidden(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
 
 func (l *linter) syntax(err error) {
 	f := Finding{Code: "JSON_SYNTAX_ERROR", Type: Error, Message: err.Error(), Pos: identity.Pos{Line: 1, Col: 1}}

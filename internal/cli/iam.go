@@ -17,6 +17,8 @@ known, the condition key that is missing.`,
 		newIAMCompareCommand(a),
 		newIAMCheckAccessCommand(a),
 		newIAMCheckPublicCommand(a),
+		newIAMLintCommand(a),
+		newIAMUpdateCatalogCommand(a),
 	)
 	return c
 }
