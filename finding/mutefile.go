@@ -17,9 +17,9 @@ const (
 	maxMuteFile = 1 << 20
 	maxLine     = 8 << 10 // bytes; the parser takes quadratic time over nonsense on one line
 	maxEmpty    = 10_000  // lines with nothing but a dash, for the same reason
-	maxDashes   = 16   // "- - - …" on one line
-	maxIndent   = 1024 // characters before the first word of a line
-	maxBrackets = 1000 // open at once; brackets within text count too, so this is generous
+	maxDashes   = 16      // "- - - …" on one line
+	maxIndent   = 1024    // characters before the first word of a line
+	maxBrackets = 1000    // open at once; brackets within text count too, so this is generous
 )
 
 // ParseMutes reads a mute file in YAML or JSON: a list of rules, or a mapping

@@ -189,6 +189,15 @@ func place(r *finding.Resource) string {
 	return strings.TrimSpace(r.Account + " " + region)
 }
 
+// whole is a resource with its place; an account that is itself the resource is
+// not named twice.
+func whole(r *finding.Resource) string {
+	if r.ID == r.Account && r.ID != "" {
+		return strings.TrimSpace("account " + place(r))
+	}
+	return strings.TrimSpace(resourceName(r) + "  " + place(r))
+}
+
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -179,7 +179,7 @@ func (h *htmlWriter) Close(r *Result) error {
 		Run                  Run
 		Summary              *finding.Summary
 		Severities           string
-		Warn                 bool
+		Warn, Detections     bool
 		Pillars              []htmlPillar
 		Gaps                 []htmlGap
 		Incomplete, Warnings []string
@@ -193,6 +193,7 @@ func (h *htmlWriter) Close(r *Result) error {
 	for _, g := range groupGaps(r.Gaps) {
 		page.Gaps = append(page.Gaps, htmlGap{Plain(g.Operation), fmt.Sprint(g.n), Plain(strings.TrimPrefix(g.Code+": "+g.Reason, ": ")), Plain(g.Permission), Plain(strings.Join(g.places, ", "))})
 	}
+	page.Detections = len(r.Summary.Pillars) == 0 && len(r.Summary.Rules) > 0
 	page.Static = h.static(&r.Summary)
 	if h.e.err == nil {
 		h.e.err = htmlTemplate.Execute(h.e.w, page)

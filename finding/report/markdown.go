@@ -32,7 +32,7 @@ func (m *markdownWriter) Close(r *Result) error {
 	s := &r.Summary
 	m.f("# bartizan %s\n\n", mdText(m.run.Command))
 	m.f("%s · %s · version %s\n\n", mdCode(m.run.Source), m.run.Time.Format("2006-01-02 15:04 UTC"), mdText(m.run.Version))
-	m.f("**%s**", countWords(s.Counts))
+	m.f("**%s**", totalWords(s))
 	if words := severityWords(s.BySeverity); words != "" {
 		m.f(" (%s)", words)
 	}
@@ -96,7 +96,7 @@ func (m *markdownWriter) detections(g *group) {
 	for i := range g.shown {
 		f := &g.shown[i]
 		m.f("| %s | %s<br>%s | %s | %s | %s | %s |\n", stamp(f.Time), mdText(f.Title), mdCode(f.RuleID), mdCode(f.Actor),
-			mdCode(strings.TrimSpace(resourceName(&f.Resource)+" "+place(&f.Resource))), mdText(strings.Join(f.Techniques, " ")), mdText(why(f)))
+			mdCode(whole(&f.Resource)), mdText(strings.Join(f.Techniques, " ")), mdText(why(f)))
 	}
 	m.more(g)
 }

@@ -169,7 +169,7 @@ func (t *tableWriter) detections(s *section) {
 				who = "by " + clipMiddle(Plain(f.Actor), t.o.Width-4-3)
 			}
 			t.line(4, who)
-			on := strings.TrimSpace(Plain(resourceName(&f.Resource) + "  " + place(&f.Resource)))
+			on := Plain(whole(&f.Resource))
 			if on != "" {
 				t.line(4, "on "+clipMiddle(on, t.o.Width-4-3))
 			}
@@ -218,7 +218,7 @@ func (t *tableWriter) footer(r *Result) {
 	if s.Score != nil {
 		t.ends(0, "SCORE", scoreBar(s.Score), bold, scoreStyle(s.Score))
 	}
-	total := countWords(s.Counts)
+	total := totalWords(s)
 	style := green
 	switch {
 	case s.Fail > 0:
@@ -283,6 +283,19 @@ func scoreStyle(score *int) lipgloss.Style {
 
 func countWords(c finding.Counts) string {
 	return fmt.Sprintf("%d failed · %d unknown · %d passed · %d muted", c.Fail, c.Unknown, c.Pass, c.Muted)
+}
+
+// totalWords is countWords for a whole report, which may have detections alone.
+func totalWords(s *finding.Summary) string {
+	for _, r := range s.Rules {
+		if !r.Detection {
+			return countWords(s.Counts)
+		}
+	}
+	if len(s.Rules) == 0 {
+		return "0 findings"
+	}
+	return fmt.Sprintf("%d %s · %d unknown · %d muted", s.Fail, plural(s.Fail, "detection", "detections"), s.Unknown, s.Muted)
 }
 
 func severityWords(n map[finding.Severity]int) string {

@@ -110,9 +110,10 @@
     (f.i || f.a) && el("p", {}, "on ", el("code", {}, f.i || f.a), " ", el("span", { class: "where" }, [f.c, f.g].filter(Boolean).join(" "))),
     f.w && el("p", {}, f.w),
     f.m && el("p", { class: "muted" }, `Muted until ${f.m.until} by ${f.m.owner}: ${f.m.reason}`),
-    evidence(f),
     el("p", { class: "small soft" }, [el("code", {}, rules[f.r].id), f.k && " · " + f.k.join(" "), f.q && ` · ${f.q.length} ${f.q.length === 1 ? "event" : "events"}`].filter(Boolean).reduce((p, c) => { p.append(c); return p; }, el("span", {}))),
-    (rules[f.r].why || rules[f.r].fix) && el("details", {}, el("summary", {}, "What to do"), el("div", {}, ...about(rules[f.r])))));
+    el("details", { class: "small" }, el("summary", {}, "Evidence and what to do"), el("div", {},
+      evidence(f), f.q && el("p", { class: "soft" }, "Events ", el("code", {}, f.q.join(" "))), ...about(rules[f.r]),
+      el("p", { class: "soft" }, "Fingerprint ", el("code", {}, f.f))))));
 
   const timeline = (list) => {
     list.sort((a, b) => compare(a.d || "", b.d || "") || rank(severities, a.v) - rank(severities, b.v) || compare(rules[a.r].id, rules[b.r].id) || compare(a.f, b.f));
