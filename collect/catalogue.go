@@ -274,6 +274,9 @@ func (c *Catalogue) parseType(f fileYAML, y typeYAML) (*Type, error) {
 	t.redact = paths(y.Redact, fail)
 	if y.Region != nil {
 		t.region = &regionRule{parse(y.Region.From), y.Region.Default, y.Region.Names}
+		if len(t.region.from) == 0 {
+			fail(errors.New("region: from is missing"))
+		}
 	}
 	parts := map[string]bool{}
 	for _, m := range y.More {

@@ -22,6 +22,7 @@ func (r *run) keep(former *estate.Account, source estate.Source, units []*unit) 
 	head := source.Header().Scope
 	type part struct{ typ, region string }
 	holes := map[part]bool{}
+	moved := map[string]bool{} // types whose resources with holes may have been read in another region
 	for _, g := range former.Gaps {
 		switch {
 		case g.Code == CodeManagementOnly:
@@ -37,11 +38,18 @@ func (r *run) keep(former *estate.Account, source estate.Source, units []*unit) 
 		if len(r.Unknown) > 0 {
 			holes[part{r.Type, r.Region}] = true
 			holes[part{r.Type, ""}] = true // a global type's resource may have a region of its own
+			if r.Region != "" {
+				moved[r.Type] = true
+			}
 		}
 	}
 	var k kept
 	for _, u := range units {
 		names := r.familyOf(u.typ)
+		if u.typ.region != nil && moved[u.typ.Name] {
+			k.todo = append(k.todo, u)
+			continue
+		}
 		good := u.region == "" || slices.Contains(head.Regions, u.region)
 		for _, name := range names {
 			good = good && slices.Contains(head.Types, name) && !holes[part{name, u.region}]
@@ -52,12 +60,13 @@ func (r *run) keep(former *estate.Account, source estate.Source, units []*unit) 
 		}
 		for _, name := range names {
 			for _, res := range byType[name] {
-				if res.Region == u.region || u.typ.Global && u.typ.region != nil {
+				if res.Region == u.region || u.typ.region != nil {
 					k.resources = append(k.resources, res)
 				}
 			}
 		}
 	}
+	k.resources = unique(k.resources)
 	return k
 }
 

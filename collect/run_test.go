@@ -101,6 +101,31 @@ func TestDocumentsKeepAWSShapes(t *testing.T) {
 	}
 }
 
+// A trail is seen in every region it covers; it is one resource, in its home
+// region, wherever the collection saw it.
+func TestTrailIsOneResource(t *testing.T) {
+	f := newFake()
+	f.on("cloudtrail:DescribeTrails", func(call) (m, error) {
+		return m{"trailList": l{m{"Name": "org", "TrailARN": "arn:aws:cloudtrail:ap-south-1:999999999999:trail/org", "HomeRegion": "ap-south-1"}}}, nil
+	})
+	f.on("cloudtrail:GetTrailStatus", func(c call) (m, error) { return m{"From": c.region}, nil })
+	for range 2 {
+		_, e, _ := run(t, context.Background(), f, collect.Options{Types: []string{"AWS::CloudTrail::Trail"}})
+		var got []string
+		for r := range e.Resources() {
+			got = append(got, fmt.Sprint(r.ID, r.Region, r.Document["GetTrailStatus"]))
+		}
+		if !slices.Equal(got, []string{"orgap-south-1map[From:ap-south-1]"}) {
+			t.Errorf("got %v", got)
+		}
+		// Resumed, it is kept though its home is not among the regions read.
+		sum, e, _ := run(t, context.Background(), f, collect.Options{Types: []string{"AWS::CloudTrail::Trail"}, Resume: e})
+		if sum.Kept != 1 || len(e.List[0].Resources) != 1 {
+			t.Errorf("kept %d of %d", sum.Kept, len(e.List[0].Resources))
+		}
+	}
+}
+
 func TestChildrenAreReadBelowTheirParents(t *testing.T) {
 	f := newFake()
 	f.on("organizations:DescribeOrganization", func(call) (m, error) {

@@ -387,11 +387,8 @@ func (a *accountRun) prepare(ctx context.Context, region string, b *before) erro
 }
 
 func (r *regionRule) of(doc map[string]any) string {
-	if len(r.from) == 0 {
-		return ""
-	}
-	if _, asked := doc[r.from[0]].(map[string]any); !asked {
-		return ""
+	if _, asked := doc[r.from[0]]; !asked {
+		return "" // the operation that says it was not called yet, or failed
 	}
 	name, _ := r.from.first(doc).(string)
 	if name == "" {
@@ -416,7 +413,9 @@ func (a *accountRun) finish(u *unit, it *item) {
 	r := it.res
 	r.Type, r.ID, r.Account, r.Region, r.Document = t.Name, id, a.id, u.region, it.doc
 	if t.region != nil {
-		r.Region = t.region.of(it.doc)
+		if name := t.region.of(it.doc); name != "" {
+			r.Region = name
+		}
 	}
 	if t.arn != "" {
 		r.ARN, _ = s.name(t.arn)

@@ -96,8 +96,12 @@ func (f *estateFlags) diagnose(ctx context.Context, a *App, cat *collect.Catalog
 	if err != nil {
 		return err
 	}
-	if len(d.Missing) > 0 || len(d.Failed) > 0 {
+	switch {
+	case len(d.Missing) > 0:
 		a.notef("next: 'bartizan doctor --policy' prints the policy that collecting needs")
+		return errIncomplete
+	case len(d.Failed) > 0:
+		a.notef("next: bartizan collect; what failed here will be missing in the snapshot")
 		return errIncomplete
 	}
 	a.notef("next: bartizan collect")
