@@ -242,11 +242,6 @@ func (s *Service) Speaks(p Protocol) bool {
 	return p == s.Protocol
 }
 
-// IAMAction is the likely name of the IAM action that permits the operation:
-// the signing name and the operation. AWS has exceptions (s3:ListBucket for
-// ListObjectsV2); treat it as a guess.
-func (o *Operation) IAMAction() string { return o.Service.SigningName + ":" + o.Name }
-
 // Member returns the structure's member with the given name, or nil.
 func (s *Shape) Member(name string) *Member {
 	if s == nil {

@@ -161,6 +161,9 @@ func restRoutes(s *model.Service) []route {
 		rt := route{op: op, segments: splitPath(template)}
 		rt.query, _ = url.ParseQuery(constant)
 		rt.weight = 100 * len(rt.query)
+		if op.Deprecated { // what replaced it has the same route
+			rt.weight--
+		}
 		for _, seg := range rt.segments {
 			switch {
 			case seg.label == "":
@@ -173,7 +176,7 @@ func restRoutes(s *model.Service) []route {
 			for _, m := range op.Input.Members {
 				if m.Required && (m.Location == model.Querystring || m.Location == model.Header) {
 					rt.required = append(rt.required, m)
-					rt.weight++
+					rt.weight += 2
 				}
 			}
 		}

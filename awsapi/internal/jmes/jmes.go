@@ -6,7 +6,7 @@
 // # Caveats
 //
 // It is the subset those models need, not all of https://jmespath.org: field,
-// index, flattening, list and filter projections, comparisons, and, or, not,
+// index, flattening, list, object and filter projections, comparisons, and, or, not,
 // literals, and the functions length, contains, keys and not_null.
 package jmes
 
@@ -38,6 +38,7 @@ type (
 	// projection applies right to every element of the list that left gives.
 	projection struct{ left, right evaluator }
 	filter     struct{ condition evaluator }
+	values     struct{ of evaluator } // of an object, by its keys
 	not        struct{ of evaluator }
 	binary     struct {
 		op          string
@@ -80,6 +81,23 @@ func (f flatten) eval(v any) any {
 		} else {
 			out = append(out, e)
 		}
+	}
+	return out
+}
+
+func (o values) eval(v any) any {
+	m, ok := o.of.eval(v).(map[string]any)
+	if !ok {
+		return nil
+	}
+	names := make([]string, 0, len(m))
+	for k := range m {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	out := make([]any, len(names))
+	for i, n := range names {
+		out[i] = m[n]
 	}
 	return out
 }
@@ -385,6 +403,8 @@ func (p *parser) steps(left evaluator) (evaluator, error) {
 			}
 			p.at += end + 1
 			left = pipe{left, index(i)}
+		case p.take(".*"):
+			return p.project(values{left})
 		case p.take("."):
 			right, err := p.primary()
 			if err != nil {
@@ -418,6 +438,9 @@ func (p *parser) project(left evaluator) (evaluator, error) {
 }
 
 func (p *parser) oneStep(left evaluator) (evaluator, error) {
+	if p.take(".*") {
+		return p.project(values{left})
+	}
 	if p.take(".") {
 		right, err := p.primary()
 		return pipe{left, right}, err
