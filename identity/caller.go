@@ -55,9 +55,9 @@ func ParseCaller(s string) (Caller, error) {
 		return c, nil
 	case !strings.HasPrefix(s, "arn:"):
 		if isHostName(s) {
-			c.Kind = ServiceCaller
-			if isWebProvider(s) {
-				c.Kind = ProviderCaller
+			c.Kind = ProviderCaller
+			if isService(s) {
+				c.Kind = ServiceCaller
 			}
 			return c, nil
 		}
@@ -138,14 +138,13 @@ func isHostName(s string) bool {
 	return true
 }
 
-// isWebProvider reports whether s is one of the identity providers that are
-// named without an ARN.
-func isWebProvider(s string) bool {
-	switch s {
-	case "cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com":
-		return true
+// isService tells the host name of an AWS service from that of an identity
+// provider, such as accounts.google.com.
+func isService(s string) bool {
+	if s == "cognito-identity.amazonaws.com" || s == "www.amazon.com" {
+		return false
 	}
-	return false
+	return strings.Contains(s, "amazonaws.com") || strings.HasSuffix(s, ".amazon.com") || strings.Contains(s, ".aws.")
 }
 
 // inAccount reports whether the caller belongs to an account and so has

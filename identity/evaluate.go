@@ -168,7 +168,11 @@ func Evaluate(req *Request, stack *Stack) (Decision, error) {
 	if err := e.start(); err != nil {
 		return Decision{}, err
 	}
-	return e.decide(), nil
+	d := e.decide()
+	if d.Outcome == Unknown {
+		d = e.byCases(d)
+	}
+	return d, nil
 }
 
 // evaluations are reused, so that a decision costs no memory but its own.

@@ -218,6 +218,14 @@ func (p *plain) derive() {
 		set("aws:principalisawsservice", "true")
 		set("aws:principalservicename", p.req.Principal)
 	}
+	switch p.kind {
+	case "anonymous":
+		set("aws:userid", "anonymous")
+	case "root":
+		set("aws:userid", p.acct)
+	case "federated":
+		set("aws:userid", p.acct+":"+strings.TrimPrefix(p.seg[5], "federated-user/"))
+	}
 	if p.kind == "user" {
 		parts := strings.Split(p.seg[5], "/")
 		set("aws:username", parts[len(parts)-1])

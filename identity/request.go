@@ -106,6 +106,7 @@ const (
 	principalIsService
 	principalServiceName
 	userName
+	userID
 	resourceAccount
 	derivedKeys // how many there are
 )
@@ -124,6 +125,8 @@ func derivedFrom(lower string) derivedKey {
 		return principalServiceName
 	case "aws:username":
 		return userName
+	case "aws:userid":
+		return userID
 	case "aws:resourceaccount":
 		return resourceAccount
 	}
@@ -170,6 +173,15 @@ func (e *evaluation) derive(k derivedKey) (string, bool) {
 		return c.Name, c.Kind == ServiceCaller
 	case userName:
 		return c.User, c.Kind == UserCaller
+	case userID:
+		switch c.Kind {
+		case AnonymousCaller:
+			return "anonymous", true
+		case RootCaller:
+			return c.AccountID, true
+		case FederatedUserCaller:
+			return c.AccountID + ":" + c.User, true
+		}
 	case resourceAccount:
 		return e.owner, e.owner != ""
 	}
