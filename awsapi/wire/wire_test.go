@@ -281,7 +281,7 @@ func TestXMLReader(t *testing.T) {
 	for _, doc := range []string{
 		`<a/>`, `<a></a>`, `<a>x</a>`, `<?xml version="1.0" encoding="UTF-8"?>` + "\n<a>\n  <b>1</b>\n  <b>2</b>\n</a>\n",
 		`<a>&lt;&amp;&gt;&quot;&apos;&#65;&#x42;</a>`, `<a><![CDATA[<b>&amp;]]></a>`, `<a>x<![CDATA[y]]>z</a>`,
-		`<n:a xmlns:n="u"><n:b n:c="d"/></n:a>`, `<a><!-- no --><b/></a>`, "<a>line\r\nline\rline</a>", `<a b='c' d = "e"> x </a >`,
+		`<n:a xmlns:n="u"><n:b n:c="d"/></n:a>`, `<a><!-- no --><b/></a>`, "<a>line\r\nline\rline</a>", `<a b='c' d = "e"> x </a >`, `<:a>0</:a>`,
 	} {
 		want, err := reference(doc)
 		if err != nil {

@@ -184,7 +184,7 @@ func (x *xmlReader) name() string {
 }
 
 func local(name string) string {
-	if i := strings.IndexByte(name, ':'); i >= 0 {
+	if i := strings.IndexByte(name, ':'); i > 0 && i < len(name)-1 {
 		return name[i+1:]
 	}
 	return name
