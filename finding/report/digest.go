@@ -39,6 +39,9 @@ func (g *group) more() int { return g.total - len(g.shown) }
 
 func (d *digest) add(f *finding.Finding) {
 	key := groupKey{status: f.Status, detection: f.IsDetection()}
+	if statusIndex(f.Status) < 0 { // whatever is not known to be fine is unknown
+		key.status = finding.StatusUnknown
+	}
 	most, order := d.perRule, finding.Compare
 	if key.detection {
 		key.severity, most, order = f.Severity, d.perDetections, byTime

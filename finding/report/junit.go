@@ -111,7 +111,7 @@ func (j *junitWriter) Close(r *Result) error {
 		s.errs++
 		fmt.Fprintf(&s.cases, "    <testcase name=\"%s\" classname=\"input\" time=\"0\">\n      <error message=\"%[1]s\" type=\"not read\"/>\n    </testcase>\n", xmlText(text))
 	}
-	j.w.WriteString(xml.Header + "<testsuites>\n")
+	fmt.Fprint(j.w, xml.Header, "<testsuites>\n") // the Writer keeps its error for Flush
 	names := make([]finding.Pillar, 0, len(j.suites))
 	names = append(names, junitDetections)
 	names = append(names, finding.Pillars()...)
@@ -133,9 +133,9 @@ func (j *junitWriter) Close(r *Result) error {
 		if _, err := j.w.Write(s.cases.Bytes()); err != nil {
 			return err
 		}
-		j.w.WriteString("    <system-out></system-out>\n    <system-err></system-err>\n  </testsuite>\n")
+		fmt.Fprint(j.w, "    <system-out></system-out>\n    <system-err></system-err>\n  </testsuite>\n")
 	}
-	j.w.WriteString("</testsuites>\n")
+	fmt.Fprint(j.w, "</testsuites>\n")
 	return j.w.Flush()
 }
 

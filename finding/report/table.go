@@ -50,10 +50,9 @@ func (t *tableWriter) paint(style lipgloss.Style, s string) string {
 func (t *tableWriter) line(indent int, s string) {
 	s = strings.TrimRight(s, " ")
 	if s != "" {
-		t.w.WriteString(strings.Repeat(" ", indent))
+		s = strings.Repeat(" ", indent) + s
 	}
-	t.w.WriteString(s)
-	t.w.WriteByte('\n')
+	fmt.Fprintln(t.w, s) // the Writer keeps its error for Flush
 }
 
 // block writes s wrapped to the width, at most lines lines, in a style.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -185,8 +186,15 @@ var sarifSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	literal := file.Scope.Lookup("schema").Decl.(*ast.ValueSpec).Values[0].(*ast.BasicLit)
-	text, err := strconv.Unquote(literal.Value)
+	text, err := "", errors.New("go-sarif has no constant with the schema any more")
+	ast.Inspect(file, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && v.Names[0].Name == "schema" && len(v.Values) == 1 {
+			if literal, ok := v.Values[0].(*ast.BasicLit); ok {
+				text, err = strconv.Unquote(literal.Value)
+			}
+		}
+		return true
+	})
 	if err != nil {
 		return nil, err
 	}

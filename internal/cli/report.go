@@ -208,19 +208,6 @@ func (r *findingReport) add(f finding.Finding) error {
 	return nil
 }
 
-// flush hands what was written so far to standard output, for a command that
-// follows a log.
-func (r *findingReport) flush() error {
-	for _, o := range r.outs {
-		if o.file == nil {
-			if err := o.buf.Flush(); err != nil {
-				return o.failed(err)
-			}
-		}
-	}
-	return nil
-}
-
 // notComplete adds a reason why the report does not say everything; close then
 // gives ExitIncomplete unless there are findings.
 func (r *findingReport) notComplete(format string, args ...any) {
