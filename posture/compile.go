@@ -31,12 +31,14 @@ type rule struct {
 	message  []span
 	lookups  []string // types that its lookups name, sorted
 	usesOrg  bool
-	paths    []string // members of resource it reads, sorted
+	paths    []string        // members of resource that decide, sorted
+	reads    map[string]bool // members that any of its expressions reads; nil: all
 }
 
 // evidence is one value to show: a path to read, or an expression.
 type evidence struct {
 	name    string
+	note    string
 	path    []string
 	program cel.Program // nil: the path
 }
@@ -112,11 +114,13 @@ type compiler struct {
 	lookups map[string]bool
 	usesOrg bool
 	usesOwn bool
+	whole   bool            // an expression takes the document as a whole
+	reads   map[string]bool // first members of what is read
 	errs    []error
 }
 
 func compileRule(env *cel.Env, c *Control) (*rule, error) {
-	k := &compiler{env: env, lookups: map[string]bool{}}
+	k := &compiler{env: env, lookups: map[string]bool{}, reads: map[string]bool{}}
 	r := &rule{Control: c}
 	var reads [][]string
 	if strings.TrimSpace(c.Applies) != "" {
@@ -146,6 +150,9 @@ func compileRule(env *cel.Env, c *Control) (*rule, error) {
 	}
 	r.lookups = sortedKeys(k.lookups)
 	r.usesOrg = k.usesOrg
+	if !k.whole {
+		r.reads = k.reads
+	}
 	return r, errors.Join(k.errs...)
 }
 
@@ -181,14 +188,23 @@ func (k *compiler) compile(name, text string, wantBool bool) (cel.Program, [][]s
 	return program, w.paths
 }
 
+// evidence names a value by the member it reads first, or by the type it looks
+// up; the note says which question on a policy was asked.
 func (k *compiler) evidence(text string) (evidence, bool) {
 	text = strings.TrimSpace(text)
-	program, _ := k.compile("evidence", text, false)
-	name := strings.TrimPrefix(text, "resource.")
-	if i := strings.IndexAny(name, "\n"); i >= 0 {
-		name = strings.Join(strings.Fields(name), " ")
+	program, paths := k.compile("evidence", text, false)
+	e := evidence{name: strings.Join(strings.Fields(text), " "), program: program}
+	if len(paths) > 0 {
+		e.name = strings.Join(paths[0], ".")
+	} else {
+		if _, rest, ok := strings.Cut(text, `yType("`); ok {
+			e.name, _, _ = strings.Cut(rest, `"`)
+		}
 	}
-	return evidence{name: name, program: program}, program != nil
+	if rest, ok := strings.CutPrefix(text, "policy."); ok {
+		e.note, _, _ = strings.Cut(rest, "(")
+	}
+	return e, program != nil
 }
 
 // message splits a text at its {{expressions}}.
@@ -249,6 +265,9 @@ func (w *walker) walk(e ast.Expr) {
 	if p, ok := memberPath(e); ok {
 		if len(p) > 0 {
 			w.paths = append(w.paths, p)
+			w.k.reads[p[0]] = true
+		} else {
+			w.k.whole = true
 		}
 		return
 	}
@@ -257,7 +276,9 @@ func (w *walker) walk(e ast.Expr) {
 		c := e.AsCall()
 		if c.IsMemberFunction() {
 			w.lookup(c)
-			w.walk(c.Target())
+			if t := c.Target(); t.Kind() != ast.IdentKind || t.AsIdent() != "resource" {
+				w.walk(t) // resource.id() and its like read no member
+			}
 		}
 		for _, a := range c.Args() {
 			w.walk(a)

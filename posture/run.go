@@ -166,7 +166,7 @@ func (r *run) result(rule *rule, res *estate.Resource) error {
 		return nil
 	}
 	if status == finding.StatusUnknown && st.later && !st.org.org.ready {
-		r.later = append(r.later, pending{rule, res})
+		r.later = append(r.later, pending{rule, rule.part(res)})
 		return nil
 	}
 	f := r.finding(rule, res)
@@ -176,6 +176,22 @@ func (r *run) result(rule *rule, res *estate.Resource) error {
 		f.Evidence = rule.show(st)
 	}
 	return r.give(f)
+}
+
+// part is a resource with what the rule reads of it alone, so that what has to
+// wait for the end of the walk is small.
+func (r *rule) part(res *estate.Resource) *estate.Resource {
+	if r.reads == nil {
+		return res
+	}
+	small := *res
+	small.Document = make(map[string]any, len(r.reads)+1)
+	for name, v := range res.Document {
+		if r.reads[name] || name == "MasterAccountId" {
+			small.Document[name] = v
+		}
+	}
+	return &small
 }
 
 func (r *run) give(f finding.Finding) error {
@@ -315,7 +331,7 @@ func (r *rule) show(st *state) []finding.Evidence {
 		case *types.Err, *types.Unknown:
 			out = append(out, finding.Evidence{Path: e.name, Note: st.doubt(v)})
 		default:
-			out = append(out, finding.Evidence{Path: e.name, Value: trim(native(v))})
+			out = append(out, finding.Evidence{Path: e.name, Value: trim(native(v)), Note: e.note})
 		}
 	}
 	return out

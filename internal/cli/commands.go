@@ -13,5 +13,6 @@ func commands(a *App) []*cobra.Command {
 		newDoctorCommand(a),
 		newIAMCommand(a),
 		newControlsCommand(a),
+		newScanCommand(a),
 	}
 }
