@@ -153,7 +153,7 @@ func allRules(t testing.TB) *sigma.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := sigma.Compile(append(pack, public...), sigma.Options{})
+	engine, err := sigma.Compile(append(pack, public...), sigma.Options{Fields: detect.Fields()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -305,8 +305,7 @@ func (e *Event) fill(n *node, k, start, end int) {
 		}
 		if sub != nil {
 			for _, s := range sub.below {
-				// Rare and slow: a path that goes through an array.
-				e.setMulti(s, lookup(b, e.schema.paths[s]))
+				e.setMulti(s, lookup(b[start:end], e.schema.paths[s][sub.skip:]))
 			}
 		}
 		return

@@ -120,6 +120,7 @@ type node struct {
 	subs  []*node // what is asked for below the key, or nil
 	table []int16 // open addressing over keyHash; −1 is empty
 	below []Slot  // every slot under this node
+	skip  int     // length of the path up to this node, with its last dot
 }
 
 func (n *node) add(segments []string, slot Slot) {
@@ -136,7 +137,7 @@ func (n *node) add(segments []string, slot Slot) {
 		return
 	}
 	if n.subs[i] == nil {
-		n.subs[i] = &node{}
+		n.subs[i] = &node{skip: n.skip + len(segments[0]) + 1}
 	}
 	n.subs[i].add(segments[1:], slot)
 }

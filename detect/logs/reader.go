@@ -70,6 +70,8 @@ type Reader struct {
 	gz     *gzip.Reader
 	zd     *zstd.Decoder
 	in     *bufio.Reader
+	first  []byte
+	small  bytes.Reader
 	spare  []byte
 	events [maxUnwrap + 1]*event.Event
 	stats  Stats
@@ -102,8 +104,7 @@ func (r *Reader) read(ctx context.Context, src Source, f io.ReadCloser) error {
 		r.in = bufio.NewReaderSize(nil, 128<<10)
 	}
 	counted := &countingReader{r: f, ctx: ctx}
-	r.in.Reset(counted)
-	magic, err := r.in.Peek(4)
+	in, magic, err := r.head(counted)
 	if len(magic) == 0 {
 		if err != nil && err != io.EOF {
 			r.problem(0, err)
@@ -111,14 +112,14 @@ func (r *Reader) read(ctx context.Context, src Source, f io.ReadCloser) error {
 		return ctx.Err()
 	}
 	if bytes.HasPrefix(magic, []byte("PAR1")) {
-		return r.parquet(ctx, f, r.in)
+		return r.parquet(ctx, f, in)
 	}
-	body, err := r.decompress(r.in, magic)
+	body, err := r.decompress(in, magic)
 	if err != nil {
 		r.problem(0, err)
 		return nil
 	}
-	s := &stream{r: &ratioReader{r: body, in: counted, compressed: body != io.Reader(r.in)}, buf: r.spare}
+	s := &stream{r: &ratioReader{r: body, in: counted, compressed: body != in}, buf: r.spare}
 	err = r.records(ctx, src, s)
 	r.spare = s.buf
 	if cap(r.spare) > 2<<20 {
@@ -131,7 +132,33 @@ func (r *Reader) read(ctx context.Context, src Source, f io.ReadCloser) error {
 	return err
 }
 
-func (r *Reader) decompress(in *bufio.Reader, magic []byte) (io.Reader, error) {
+// head reads the beginning of a source. A small source is then in memory as a
+// whole, which spares the decompressor the buffering; a larger one is streamed.
+func (r *Reader) head(src io.Reader) (in io.Reader, magic []byte, err error) {
+	if r.first == nil {
+		r.first = make([]byte, 1<<20)
+	}
+	n, err := io.ReadFull(src, r.first)
+	head := r.first[:n]
+	magic = head[:min(n, 4)]
+	switch err {
+	case io.EOF, io.ErrUnexpectedEOF:
+		r.small.Reset(head)
+		return &r.small, magic, nil
+	case nil:
+		r.in.Reset(io.MultiReader(bytes.NewReader(head), src))
+		return r.in, magic, nil
+	}
+	r.in.Reset(io.MultiReader(bytes.NewReader(head), failing{err}))
+	return r.in, magic, err
+}
+
+// failing is a reader that only has an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func (r *Reader) decompress(in io.Reader, magic []byte) (io.Reader, error) {
 	switch {
 	case magic[0] == 0x1f && len(magic) > 1 && magic[1] == 0x8b:
 		if r.gz == nil {

@@ -34,11 +34,16 @@ type Rule struct {
 	base       *node // of the whole document
 	silent     bool  // only correlations use it
 	number     int   // within the engine
+	key        string
+	techniques []string
 }
 
 // Key returns what findings call the rule: its name, else its id, else its
 // title in lower case with dashes.
 func (r *Rule) Key() string {
+	if r.key != "" {
+		return r.key
+	}
 	return cmp.Or(r.Name, r.ID, strings.Trim(notWord.ReplaceAllString(strings.ToLower(r.Title), "-"), "-"))
 }
 
@@ -51,7 +56,10 @@ func (r *Rule) Is(name string) bool {
 
 // Techniques returns the ATT&CK techniques that the tags name, as T1078.004.
 func (r *Rule) Techniques() []string {
-	var out []string
+	if r.techniques != nil {
+		return slices.Clone(r.techniques)
+	}
+	out := []string{}
 	for _, t := range r.Tags {
 		if m := techniqueTag.FindStringSubmatch(strings.ToLower(t)); m != nil {
 			out = append(out, strings.ToUpper(m[1]))
@@ -248,6 +256,7 @@ func parseRule(file string, d *node) (*Rule, error) {
 			Service: strings.ToLower(l.str("service")), Definition: l.str("definition"),
 		}
 	}
+	r.key, r.techniques = r.Key(), r.Techniques()
 	switch c, f, det := d.get("correlation"), d.get("filter"), d.get("detection"); {
 	case c != nil:
 		corr, err := parseCorrelation(file, c)

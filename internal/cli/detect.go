@@ -104,7 +104,7 @@ func (f *ruleFlags) all(a *App) ([]*sigma.Rule, error) {
 }
 
 func (f *ruleFlags) options() (sigma.Options, error) {
-	opt := sigma.Options{Placeholders: map[string][]string{}}
+	opt := sigma.Options{Placeholders: map[string][]string{}, Fields: detect.Fields()}
 	for _, file := range f.files {
 		src, err := os.ReadFile(file)
 		if err != nil {
