@@ -91,7 +91,7 @@ func (m *markdownWriter) control(g *group) {
 
 func (m *markdownWriter) detections(g *group) {
 	label, _ := badge(g.status, g.severity)
-	m.f("### %s (%d)\n\n", label, g.total)
+	m.f("### %s (%d)\n\n", strings.TrimPrefix(label, "✗ "), g.total)
 	m.f("| Time | Detection | Actor | Resource | Techniques | Why |\n|---|---|---|---|---|---|\n")
 	for i := range g.shown {
 		f := &g.shown[i]

@@ -97,11 +97,8 @@ func (s *sarifWriter) Write(f *finding.Finding) error {
 	case finding.StatusMuted:
 		r.Suppressions = []map[string]string{{"kind": "external", "status": "accepted", "justification": Plain(why(f))}}
 	}
-	text := f.Title
-	if f.Reason != "" {
-		text += ": " + f.Reason
-	}
-	r.Message.Text = sarifMessage(text + " (" + resourceName(&f.Resource) + ")")
+	// The title is the rule's; it may say what should be rather than what is.
+	r.Message.Text = sarifMessage(cmp.Or(f.Reason, f.Title) + " (" + resourceName(&f.Resource) + ")")
 	switch f.Change {
 	case finding.ChangeNew, finding.ChangeUnchanged:
 		r.BaselineState = string(f.Change)

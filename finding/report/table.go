@@ -123,11 +123,11 @@ func (t *tableWriter) group(g *group) {
 		count = fmt.Sprintf("×%d", g.total)
 	}
 	// Severity, title and count on the first line; the rule's id beneath it.
-	room := t.o.Width - 11 - lipgloss.Width(count) - 2
+	room := t.o.Width - 13 - lipgloss.Width(count) - 2
 	title := clip(Plain(g.title), room)
 	pad := strings.Repeat(" ", max(0, room-lipgloss.Width(title)+2))
-	t.line(0, t.paint(style, label)+strings.Repeat(" ", 11-len(label))+t.paint(bold, title)+pad+t.paint(faint, count))
-	t.line(11, t.paint(cyan, clip(Plain(g.rule), t.o.Width-11)))
+	t.line(0, t.paint(style, label)+strings.Repeat(" ", 13-lipgloss.Width(label))+t.paint(bold, title)+pad+t.paint(faint, count))
+	t.line(13, t.paint(cyan, clip(Plain(g.rule), t.o.Width-13)))
 	for i := range g.shown {
 		f := &g.shown[i]
 		right := Plain(place(&f.Resource))
@@ -159,6 +159,7 @@ func (t *tableWriter) detections(s *section) {
 	t.line(0, t.paint(faint, strings.Repeat("─", t.o.Width)))
 	for _, g := range s.groups {
 		label, style := badge(g.status, g.severity)
+		label = strings.TrimPrefix(label, "✗ ")
 		t.line(0, t.paint(style, label)+fmt.Sprintf("  %d", g.total))
 		for i := range g.shown {
 			f := &g.shown[i]
@@ -237,27 +238,28 @@ func (t *tableWriter) footer(r *Result) {
 	}
 }
 
-// badge is the word that begins a rule's lines.
+// badge is the word that begins a rule's lines. The mark says at once how to read
+// a title such as "The root user signs in with MFA".
 func badge(status finding.Status, severity finding.Severity) (string, lipgloss.Style) {
 	switch status {
 	case finding.StatusUnknown:
-		return "UNKNOWN", yellow
+		return "? UNKNOWN", yellow
 	case finding.StatusMuted:
-		return "MUTED", faint
+		return "– MUTED", faint
 	case finding.StatusPass:
-		return "PASS", green
+		return "✓ PASS", green
 	}
 	switch severity {
 	case finding.SeverityCritical:
-		return "CRITICAL", worst
+		return "✗ CRITICAL", worst
 	case finding.SeverityHigh:
-		return "HIGH", red
+		return "✗ HIGH", red
 	case finding.SeverityMedium:
-		return "MEDIUM", yellow
+		return "✗ MEDIUM", yellow
 	case finding.SeverityLow:
-		return "LOW", cyan
+		return "✗ LOW", cyan
 	}
-	return "INFO", faint
+	return "✗ INFO", faint
 }
 
 func scoreBar(score *int) string {

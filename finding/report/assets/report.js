@@ -93,7 +93,7 @@
     const badge = first.s === "fail" ? worst : first.s;
     const body = el("div", {});
     const d = el("details", {}, el("summary", {},
-      el("span", { class: "badge " + badge }, words[badge] || badge),
+      el("span", { class: "badge " + badge }, first.s === "fail" ? "✗ " + badge : words[badge] || badge),
       el("span", { class: "title" }, r.title || r.id), el("span", { class: "small soft" }, counts)), body);
     d.addEventListener("toggle", () => {
       if (!d.open || body.childNodes.length) return;
