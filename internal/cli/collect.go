@@ -61,7 +61,6 @@ Ctrl-C keeps what was read; --resume reads the rest, and what had failed.`,
 	fl.StringSliceVar(&f.include, "include", nil, "also read: parameter-values (values of SSM parameters of type String)")
 	fl.IntVar(&f.parallel, "parallel", 6, "calls at once to one service in one region")
 	fl.BoolVar(&f.list, "list-types", false, "print the resource types that can be collected, and end")
-	c.MarkFlagsMutuallyExclusive("role-name", "role-arn")
 	return c
 }
 
@@ -80,6 +79,9 @@ func (f *collectFlags) run(ctx context.Context, a *App) error {
 		if name != "parameter-values" {
 			return usageErrorf("--include %q: want parameter-values", name)
 		}
+	}
+	if f.roleName != "" && f.roleARN != "" {
+		return usageErrorf("--role-name and --role-arn exclude each other")
 	}
 	if f.parallel < 1 || f.parallel > 100 {
 		return usageErrorf("--parallel %d: want 1 to 100", f.parallel)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -121,7 +122,7 @@ func (f *estateFlags) openFiles(a *App, path string) (*opened, error) {
 func collectError(err error) error {
 	e := &Error{Code: ExitIncomplete, Err: err, Hint: "'bartizan doctor' says who you are and what is missing"}
 	switch {
-	case awsapi.IsBadCredentials(err):
+	case awsapi.IsBadCredentials(err), errors.Is(err, awsapi.ErrNoCredentials):
 		e.Code = ExitUsage
 		e.Hint = "give valid credentials: AWS_PROFILE, 'aws sso login', or --profile NAME"
 	case awsapi.IsCanceled(err):
