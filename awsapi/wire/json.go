@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -225,7 +224,9 @@ func readJSONStructure(shape *model.Shape, v map[string]any, depth int, read rea
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Name, err)
 		}
-		out[m.Name] = c
+		if c != nil {
+			out[m.Name] = c
+		}
 	}
 	return out, nil
 }
@@ -320,7 +321,10 @@ func jsonScalar(m *model.Member, v any) (any, error) {
 		return readTime(v)
 	}
 	if s, ok := v.(string); ok {
-		c, _, err := parseScalar(m, s)
+		c, ok, err := parseScalar(m, s)
+		if !ok {
+			return nil, err
+		}
 		return c, err
 	}
 	return nil, fmt.Errorf("%s instead of a %s", kindOf(v), m.Shape.Kind)
@@ -331,7 +335,7 @@ func readTime(v any) (any, error) {
 	switch n := v.(type) {
 	case json.Number:
 		f, err := n.Float64()
-		if err != nil || math.Abs(f) > 1e12 {
+		if err != nil || !isEpoch(f) {
 			return nil, fmt.Errorf("%.40q is no time", n.String())
 		}
 		t = epoch(f)

@@ -219,11 +219,15 @@ func asTime(v any) (time.Time, error) {
 		return parseTime(v)
 	}
 	f, err := asFloat(v)
-	if err != nil || math.IsNaN(f) || math.Abs(f) > 1e12 {
+	if err != nil || !isEpoch(f) {
 		return time.Time{}, fmt.Errorf("must be a time such as 2006-01-02T15:04:05Z, is %s", kindOf(v))
 	}
 	return epoch(f), nil
 }
+
+// isEpoch says whether seconds since 1970 lie in the years 1 to 9999, beyond
+// which RFC 3339 cannot write them.
+func isEpoch(f float64) bool { return f >= -62135596800 && f < 253402300799 }
 
 func epoch(f float64) time.Time {
 	whole, frac := math.Modf(f)
@@ -240,7 +244,7 @@ func parseTime(s string) (time.Time, error) {
 	if t, err := http.ParseTime(s); err == nil {
 		return t.UTC(), nil
 	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && !math.IsNaN(f) && math.Abs(f) <= 1e12 {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && isEpoch(f) {
 		return epoch(f), nil
 	}
 	return time.Time{}, fmt.Errorf("must be a time such as 2006-01-02T15:04:05Z, is %.40q", s)
@@ -370,10 +374,11 @@ func parseScalar(m *model.Member, text string) (v any, ok bool, err error) {
 		}
 		return nil, false, fmt.Errorf("%s: %.40q is not true or false", m.Name, text)
 	case model.Blob:
-		if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
 			return nil, false, fmt.Errorf("%s: not base64", m.Name)
 		}
-		return strings.Clone(text), true, nil
+		return base64.StdEncoding.EncodeToString(b), true, nil
 	case model.Timestamp:
 		t, err := parseTime(text)
 		if err != nil {
