@@ -129,6 +129,10 @@ func (t *template) uses(key string) bool {
 func merge(all []Decision, layers [len(layerOrder)]Verdict) Decision {
 	d := all[0]
 	d.layers = layers
+	seen := map[StatementRef]bool{}
+	for _, r := range d.Statements {
+		seen[r] = true
+	}
 	for _, next := range all[1:] {
 		if next.Outcome != d.Outcome { // never allowed, but not always for the same reason
 			d.Outcome = ImplicitDeny
@@ -137,7 +141,8 @@ func merge(all []Decision, layers [len(layerOrder)]Verdict) Decision {
 			}
 		}
 		for _, r := range next.Statements {
-			if !slices.Contains(d.Statements, r) {
+			if !seen[r] {
+				seen[r] = true
 				d.Statements = append(d.Statements, r)
 			}
 		}

@@ -210,8 +210,12 @@ func (e *evaluation) missing(refs []StatementRef) []string {
 			}
 		}
 	}
+	decided := make(map[StatementRef]bool, len(refs))
+	for _, r := range refs {
+		decided[r] = true
+	}
 	e.each(func(h *hit) {
-		if !slices.ContainsFunc(refs, func(r StatementRef) bool { return r.Statement == h.stmt.source && r.Document == h.stmt.doc }) {
+		if !decided[StatementRef{h.layer, h.stmt.doc, h.stmt.source}] {
 			return
 		}
 		s := h.stmt

@@ -204,22 +204,24 @@ func hasPrefixFold(s, lower string) bool {
 	return true
 }
 
-// maxStates bounds the automaton's memory.
-const maxStates = 512
-
 // nfa is the pattern as a bit automaton: state i means that i characters of the
-// pattern, stars not counted, are matched.
+// pattern, stars not counted, are matched. Its memory is linear in the pattern.
 type nfa struct {
 	states int
 	words  int
-	ascii  [128]int16 // into masks, -1 for none
-	other  map[rune]int16
-	long   []wildToken // instead of masks, for patterns that are very long
-	masks  [][]uint64  // per character: the states that it advances
-	one    []uint64    // states that any character advances
-	oneNC  []uint64    // the same, a colon excepted
-	loop   []uint64    // states that stay on any character
+	ascii  [128]int32 // into masks, -1 for none
+	other  map[rune]int32
+	masks  [][]maskWord // per character: the states that it advances
+	one    []uint64     // states that any character advances
+	oneNC  []uint64     // the same, a colon excepted
+	loop   []uint64     // states that stay on any character
 	loopNC []uint64
+}
+
+// maskWord is one word of a sparse bit set.
+type maskWord struct {
+	word int32
+	bits uint64
 }
 
 func newNFA(list []wildToken) *nfa {
@@ -229,13 +231,9 @@ func newNFA(list []wildToken) *nfa {
 			n.states++
 		}
 	}
-	if n.states > maxStates {
-		n.long = list
-		return n
-	}
 	n.words = n.states/64 + 1
-	set := func() []uint64 { return make([]uint64, n.words) }
-	n.one, n.oneNC, n.loop, n.loopNC = set(), set(), set(), set()
+	sets := make([]uint64, 4*n.words)
+	n.one, n.oneNC, n.loop, n.loopNC = sets[:n.words], sets[n.words:2*n.words], sets[2*n.words:3*n.words], sets[3*n.words:]
 	for i := range n.ascii {
 		n.ascii[i] = -1
 	}
@@ -252,20 +250,12 @@ func newNFA(list []wildToken) *nfa {
 		case t.kind == anyOne:
 			n.one[word] |= bit
 		default:
-			m := n.mask(t.r)
-			if m == nil {
-				m = set()
-				if t.r < 128 {
-					n.ascii[t.r] = int16(len(n.masks))
-				} else {
-					if n.other == nil {
-						n.other = map[rune]int16{}
-					}
-					n.other[t.r] = int16(len(n.masks))
-				}
-				n.masks = append(n.masks, m)
+			m := n.slot(t.r)
+			if k := len(*m); k > 0 && (*m)[k-1].word == int32(word) {
+				(*m)[k-1].bits |= bit
+			} else {
+				*m = append(*m, maskWord{int32(word), bit})
 			}
-			m[word] |= bit
 		}
 		if t.kind != anyMany {
 			at++
@@ -274,7 +264,31 @@ func newNFA(list []wildToken) *nfa {
 	return n
 }
 
-func (n *nfa) mask(r rune) []uint64 {
+// slot returns where the mask of a character is kept while building.
+func (n *nfa) slot(r rune) *[]maskWord {
+	i, ok := int32(-1), false
+	if r < 128 {
+		i = n.ascii[r]
+		ok = i >= 0
+	} else {
+		i, ok = n.other[r]
+	}
+	if !ok {
+		i = int32(len(n.masks))
+		n.masks = append(n.masks, nil)
+		if r < 128 {
+			n.ascii[r] = i
+		} else {
+			if n.other == nil {
+				n.other = map[rune]int32{}
+			}
+			n.other[r] = i
+		}
+	}
+	return &n.masks[i]
+}
+
+func (n *nfa) mask(r rune) []maskWord {
 	if r < 128 {
 		if i := n.ascii[r]; i >= 0 {
 			return n.masks[i]
@@ -288,11 +302,12 @@ func (n *nfa) mask(r rune) []uint64 {
 }
 
 func (n *nfa) match(s string) bool {
-	if n.long != nil {
-		return matchLong(n.long, s)
+	var small [8]uint64 // enough for 511 characters without an allocation
+	cur := small[:]
+	if n.words > len(small) {
+		cur = make([]uint64, n.words)
 	}
-	var states [maxStates/64 + 1]uint64
-	cur := states[:n.words]
+	cur = cur[:n.words]
 	cur[0] = 1
 	for i := 0; i < len(s); {
 		r, size := rune(s[i]), 1
@@ -309,8 +324,9 @@ func (n *nfa) match(s string) bool {
 				adv |= n.oneNC[w]
 				stay |= n.loopNC[w]
 			}
-			if m != nil {
-				adv |= m[w]
+			if len(m) > 0 && m[0].word == int32(w) {
+				adv |= m[0].bits
+				m = m[1:]
 			}
 			moved := cur[w] & adv
 			next := moved<<1 | carry | cur[w]&stay
@@ -323,38 +339,6 @@ func (n *nfa) match(s string) bool {
 		}
 	}
 	return cur[n.states/64]>>(n.states%64)&1 == 1
-}
-
-// matchLong matches a pattern that is longer than any AWS accepts, in little
-// memory and in time of text times pattern.
-func matchLong(list []wildToken, s string) bool {
-	cur := make([]bool, len(list)+1)
-	cur[0] = true
-	spread := func() { // a star may match nothing
-		for i, t := range list {
-			if cur[i] && t.kind == anyMany {
-				cur[i+1] = true
-			}
-		}
-	}
-	spread()
-	for _, r := range s {
-		for i := len(list); i >= 0; i-- {
-			stay := i < len(list) && cur[i] && list[i].kind == anyMany && (!list[i].bound || r != ':')
-			moved := false
-			if i > 0 && cur[i-1] {
-				switch t := list[i-1]; t.kind {
-				case literal:
-					moved = t.r == r
-				case anyOne:
-					moved = !t.bound || r != ':'
-				}
-			}
-			cur[i] = stay || moved
-		}
-		spread()
-	}
-	return cur[len(list)]
 }
 
 // Match reports whether a pattern with * and ? matches the whole of s, in exact

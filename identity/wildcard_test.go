@@ -103,7 +103,7 @@ func TestMatchLikeItsDefinition(t *testing.T) {
 		if got := identity.Match(p, s); got != want {
 			t.Fatalf("Match(%q, %q) = %v", p, s, got)
 		}
-		// Far longer patterns take another way.
+		// Far longer patterns need more than one word.
 		long := strings.Repeat("x", 600)
 		if got := identity.Match(long+p+"?", long+s+"a"); got != want {
 			t.Fatalf("long Match(%q, %q) = %v", p, s, got)

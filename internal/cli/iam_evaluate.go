@@ -239,8 +239,36 @@ func scalarTexts(key string, raw json.RawMessage) ([]string, error) {
 	return texts, nil
 }
 
+// Limits on one request. They are far above what AWS accepts and bound the time
+// that a hostile one takes.
+const (
+	maxRequestName  = 8 << 10  // of a principal, an action, a resource, a key
+	maxContextValue = 64 << 10 // of one key together
+	maxContextKeys  = 1000
+)
+
+func (in *evaluateInput) checkSize() error {
+	for _, f := range [][2]string{{"principal", in.Principal}, {"action", in.Action}, {"resource", in.Resource}} {
+		if len(f[1]) > maxRequestName {
+			return fmt.Errorf("the %s has %d bytes; at most %d are accepted: %w", f[0], len(f[1]), maxRequestName, identity.ErrRequest)
+		}
+	}
+	if len(in.Context) > maxContextKeys || len(in.UnknownContext) > maxContextKeys {
+		return fmt.Errorf("the context has more than %d keys: %w", maxContextKeys, identity.ErrRequest)
+	}
+	for k, v := range in.Context {
+		if len(k) > maxRequestName || len(v) > maxContextValue {
+			return fmt.Errorf("a key of the context or its values have more than %d bytes: %w", maxContextValue, identity.ErrRequest)
+		}
+	}
+	return nil
+}
+
 // evaluate decides the input.
 func (in *evaluateInput) evaluate() (*evaluateOutput, error) {
+	if err := in.checkSize(); err != nil {
+		return nil, err
+	}
 	req := &identity.Request{
 		Principal: in.Principal, Action: in.Action, Resource: in.Resource, ResourceAccount: in.ResourceAccount,
 		UnknownContext: in.UnknownContext, ManagementAccount: in.ManagementAccount,
