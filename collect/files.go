@@ -408,6 +408,11 @@ func (f *fileRun) estate() *estate.Estate {
 					Reason: "there is no output of " + m.Operation + " for it"})
 			}
 		}
+		if d.typ.region != nil {
+			if name := d.typ.region.of(d.res.Document); name != "" {
+				d.res.Region = name
+			}
+		}
 		list = append(list, d.res)
 		accounts[d.res.Account] = true
 		if d.res.Region != "" {
