@@ -203,9 +203,9 @@ func (l *linter) checkKey(c *condition) bool {
 	low := strings.ToLower(prefix)
 	if c.low == "aws:arn" {
 		if l.isIdentity() || l.kind == SCP {
-			l.addKey("DEPRECATED_GLOBAL_CONDITION_KEY", c.node, "aws:ARN is outdated").suggest("aws:PrincipalArn")
+			l.addKey("UNSUPPORTED_GLOBAL_CONDITION_KEY", c.node, "aws:ARN is not supported; use aws:PrincipalArn or aws:SourceArn").Replace = "aws:PrincipalArn"
 		} else {
-			l.addKey("UNSUPPORTED_GLOBAL_CONDITION_KEY", c.node, "aws:ARN is not supported here; use aws:PrincipalArn or aws:SourceArn").Replace = "aws:PrincipalArn"
+			l.addKey("DEPRECATED_GLOBAL_CONDITION_KEY", c.node, "aws:ARN is outdated").suggest("aws:PrincipalArn")
 		}
 		return false
 	}

@@ -161,6 +161,7 @@ var rows = []struct {
 	{code: "UNSUPPORTED_ACTION_IN_POLICY", kind: Resource, resource: DynamoDBTable, hit: policy(allow(`"Principal":` + account + `,"Action":"s3:GetObject","Resource":"*"`)), miss: policy(allow(`"Principal":` + account + `,"Action":"dynamodb:GetItem","Resource":"arn:aws:dynamodb:us-east-1:123456789012:table/t"`))},
 	{code: "UNSUPPORTED_ACTION_IN_POLICY", kind: Trust, hit: trusts(account, `["sts:AssumeRole","s3:GetObject"]`, ""), miss: trusts(account, `["sts:AssumeRole","sts:TagSession"]`, "")},
 	{code: "UNSUPPORTED_RESOURCE_ARN_IN_POLICY", kind: Resource, resource: S3Bucket, hit: policy(allow(`"Principal":` + account + `,"Action":"s3:GetObject","Resource":"arn:aws:kms:us-east-1:123456789012:key/k"`)), miss: bucket(account, "")},
+	{code: "UNSUPPORTED_RESOURCE_ARN_IN_POLICY", kind: Resource, resource: S3Bucket, hit: policy(allow(`"Principal":` + account + `,"Action":"s3:ListBucket","Resource":"*"`)), miss: policy(allow(`"Principal":` + account + `,"Action":"s3:ListBucket","Resource":"arn:aws:s3:::*"`))},
 	{code: "IRRELEVANT_CONDITION_KEY_IN_POLICY", kind: Resource, resource: S3Bucket, hit: bucket(account, `,"Condition":{"StringEquals":{"s3:ResourceAccount":"123456789012"}}`), miss: bucket(account, `,"Condition":{"StringEquals":{"aws:PrincipalAccount":"123456789012"}}`)},
 
 	// Role trust policies.
@@ -189,8 +190,8 @@ var rows = []struct {
 	{code: "INVALID_CONDITION_KEY_FORMAT", hit: when(`"s3:GetObject"`, `{"IpAddress":{"SourceIp":"203.0.113.0/24"}}`), miss: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"}}`)},
 	{code: "INVALID_GLOBAL_CONDITION_KEY", hit: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIpp":"203.0.113.0/24"}}`), miss: when(`"s3:GetObject"`, `{"IpAddress":{"AWS:sourceip":"203.0.113.0/24"}}`)},
 	{code: "INVALID_SERVICE_CONDITION_KEY", hit: when(`"s3:ListBucket"`, `{"StringLike":{"s3:prefixes":"home/*"}}`), miss: when(`"s3:ListBucket"`, `{"StringLike":{"s3:prefix":"home/*"}}`)},
-	{code: "UNSUPPORTED_GLOBAL_CONDITION_KEY", kind: Resource, hit: bucket(`"*"`, `,"Condition":{"ArnLike":{"aws:ARN":"arn:aws:iam::123456789012:user/a"}}`), miss: bucket(`"*"`, `,"Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::123456789012:user/a"}}`)},
-	{code: "DEPRECATED_GLOBAL_CONDITION_KEY", hit: when(`"s3:GetObject"`, `{"ArnLike":{"aws:ARN":"arn:aws:iam::123456789012:user/a"}}`), miss: when(`"s3:GetObject"`, `{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::123456789012:user/a"}}`)},
+	{code: "DEPRECATED_GLOBAL_CONDITION_KEY", kind: Resource, hit: bucket(`"*"`, `,"Condition":{"ArnLike":{"aws:ARN":"arn:aws:iam::123456789012:user/a"}}`), miss: bucket(`"*"`, `,"Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::123456789012:user/a"}}`)},
+	{code: "UNSUPPORTED_GLOBAL_CONDITION_KEY", hit: when(`"s3:GetObject"`, `{"ArnLike":{"aws:ARN":"arn:aws:iam::123456789012:user/a"}}`), miss: when(`"s3:GetObject"`, `{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::123456789012:user/a"}}`)},
 	{code: "MISSING_TAG_KEY_IN_CONDITION", hit: when(`"ec2:StartInstances"`, `{"StringEquals":{"aws:ResourceTag":"x"}}`), miss: when(`"ec2:StartInstances"`, `{"StringEquals":{"aws:ResourceTag/team":"x"}}`)},
 	{code: "MISSING_TAG_KEY_IN_CONDITION", hit: when(`"ec2:CreateTags"`, `{"StringEquals":{"aws:RequestTag/":"x"}}`), miss: when(`"ec2:CreateTags"`, `{"StringEquals":{"aws:RequestTag/team":"x"}}`)},
 	{code: "DUPLICATE_KEYS_WITH_DIFFERENT_CASE", hit: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"203.0.113.0/24","aws:sourceip":"198.51.100.0/24"}}`), miss: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"203.0.113.0/24"},"NotIpAddress":{"aws:sourceip":"203.0.113.1/32"}}`)},

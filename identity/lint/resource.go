@@ -14,7 +14,7 @@ func (l *linter) readResources(s *statement) {
 		s.notRes = r != nil
 	}
 	if r == nil {
-		if l.kind != Trust {
+		if l.kind != Trust && !(l.kind == Resource && l.resourceType == "" && s.onlySTS()) {
 			l.add("MISSING_RESOURCE", s.node, "the statement has neither Resource nor NotResource")
 		}
 		return

@@ -75,6 +75,10 @@ func worksOn(a *catalog.Action, types []string) bool {
 
 func (l *linter) attachedResources(s *statement, at attached) {
 	for _, n := range s.resources {
+		if strings.Trim(n.Text, "*") == "" && n.Text != "" && at.service != "dynamodb" {
+			l.add("UNSUPPORTED_RESOURCE_ARN_IN_POLICY", n, "the policy of a resource of type %s must name its resource, not *", l.resourceType)
+			continue
+		}
 		p := catalog.SplitARN(n.Text)
 		if len(p) < 6 || hasWildcard(p[2]) || strings.Contains(p[2], "${") {
 			continue

@@ -19,7 +19,7 @@ func (l *linter) checkTrust(s *statement) {
 		l.add("ROLE_TRUST_POLICY_UNSUPPORTED_WILDCARD_IN_PRINCIPAL", s.principal, `a role trust policy cannot have "Principal": "*"; name the principals`)
 	}
 	for _, n := range s.actions {
-		if low := strings.ToLower(n.Text); !trustAction(low) {
+		if low := strings.ToLower(n.Text); low != "*" && !trustAction(low) {
 			l.add("UNSUPPORTED_ACTION_IN_POLICY", n, "a role trust policy can only have the actions of sts that assume a role, not %s", clip(n.Text))
 		}
 	}
