@@ -219,7 +219,7 @@ func cborScalar(m *model.Member, v any) (any, error) {
 		}
 	case time.Time:
 		if m.Shape.Kind == model.Timestamp {
-			return readTime(float64(b.UnixMicro()) / 1e6)
+			return readTime(float64(b.Round(time.Microsecond).UnixMicro()) / 1e6)
 		}
 	case string:
 		if m.Shape.Kind != model.String && m.Shape.Kind != model.Timestamp {

@@ -214,7 +214,10 @@ var isoLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 1
 func asTime(v any) (time.Time, error) {
 	switch v := v.(type) {
 	case time.Time:
-		return v, nil
+		if isEpoch(float64(v.Unix())) {
+			return v, nil
+		}
+		return v, errors.New("must be a time in the years 1 to 9999")
 	case string:
 		return parseTime(v)
 	}
@@ -237,11 +240,11 @@ func epoch(f float64) time.Time {
 func parseTime(s string) (time.Time, error) {
 	s = strings.TrimSpace(s)
 	for _, layout := range isoLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := time.Parse(layout, s); err == nil && isEpoch(float64(t.Unix())) {
 			return t.UTC(), nil
 		}
 	}
-	if t, err := http.ParseTime(s); err == nil {
+	if t, err := http.ParseTime(s); err == nil && isEpoch(float64(t.Unix())) {
 		return t.UTC(), nil
 	}
 	if f, err := strconv.ParseFloat(s, 64); err == nil && isEpoch(f) {
