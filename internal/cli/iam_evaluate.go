@@ -104,6 +104,7 @@ type evaluateInput struct {
 	Grants            []identity.Grant           `json:"grants"`
 	S3                *identity.S3Access         `json:"s3"`
 	names             map[string]string          // of policies that came from files
+	cache             *policyCache               // nil: none
 }
 
 // evaluateOutput is one answer.
@@ -139,6 +140,33 @@ type evaluateError struct {
 	Error string          `json:"error"`
 }
 
+// policyCache keeps compiled policies: the lines of a batch often share them.
+type policyCache struct {
+	docs  map[string]*identity.Document
+	bytes int
+}
+
+// parse is identity.ParseDocument with memory, which is bounded.
+func (c *policyCache) parse(raw []byte, layer identity.Layer, name string) (*identity.Document, error) {
+	const most = 16 << 20
+	if c == nil {
+		return identity.ParseDocument(raw, layer, name)
+	}
+	key := string(layer) + "\x00" + name + "\x00" + string(raw)
+	if d, ok := c.docs[key]; ok {
+		return d, nil
+	}
+	d, err := identity.ParseDocument(raw, layer, name)
+	if err != nil {
+		return nil, err
+	}
+	if c.bytes += len(key); c.docs == nil || c.bytes > most {
+		c.docs, c.bytes = map[string]*identity.Document{}, len(key)
+	}
+	c.docs[key] = d
+	return d, nil
+}
+
 // stack compiles the input's policies.
 func (in *evaluateInput) stack() (*identity.Stack, error) {
 	s := &identity.Stack{Grants: in.Grants, S3: in.S3}
@@ -157,7 +185,7 @@ func (in *evaluateInput) stack() (*identity.Stack, error) {
 		if n := in.names[name]; n != "" {
 			shown = n
 		}
-		d, err := identity.ParseDocument(raw, layer, shown)
+		d, err := in.cache.parse(raw, layer, shown)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", shown, err)
 		}
@@ -322,6 +350,7 @@ func (a *App) evaluateBatch(ctx context.Context, file string) error {
 	w := bufio.NewWriterSize(a.Stdout, 64<<10)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
+	cache := &policyCache{}
 	failed, answered := 0, 0
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {
@@ -334,7 +363,7 @@ func (a *App) evaluateBatch(ctx context.Context, file string) error {
 			return incompleteErrorf("read %s: %w", file, err)
 		}
 		if text := bytes.TrimSpace(line); len(text) > 0 || tooLong {
-			answer, ok := evaluateLine(text, n, tooLong)
+			answer, ok := evaluateLine(text, n, tooLong, cache)
 			answered++
 			if !ok {
 				failed++
@@ -361,11 +390,11 @@ func (a *App) evaluateBatch(ctx context.Context, file string) error {
 	return nil
 }
 
-func evaluateLine(line []byte, n int, tooLong bool) (any, bool) {
+func evaluateLine(line []byte, n int, tooLong bool, cache *policyCache) (any, bool) {
 	if tooLong {
 		return evaluateError{ID: json.RawMessage("null"), Line: n, Error: fmt.Sprintf("the line is longer than %d bytes", maxBatchLine)}, false
 	}
-	var in evaluateInput
+	in := evaluateInput{cache: cache}
 	if err := json.Unmarshal(line, &in); err != nil {
 		// Even a line with a wrong field says whose answer this is.
 		var only struct {
