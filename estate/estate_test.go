@@ -77,7 +77,7 @@ func TestSameEstateGivesSameBytes(t *testing.T) {
 	}
 }
 
-func unpack(t *testing.T, b []byte) []byte {
+func unpack(t testing.TB, b []byte) []byte {
 	t.Helper()
 	z, err := zstd.NewReader(nil)
 	if err != nil {
@@ -246,7 +246,9 @@ func FuzzDecodeJSON(f *testing.F) {
 }
 
 func FuzzReader(f *testing.F) {
-	f.Add(write(f, sample()))
+	whole := write(f, sample())
+	f.Add(whole)
+	f.Add(unpack(f, whole))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		e, err := read(in)
 		if err != nil {
