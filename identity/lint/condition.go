@@ -297,6 +297,7 @@ func (l *linter) checkOperatorType(c *condition) {
 		if c.op.like {
 			l.addKey("STRING_LIKE_OPERATOR_WITH_ARN_CONDITION_KEYS", c.node, "%s holds an ARN; use an Arn operator instead of %s", clip(c.node.Key), c.op.name).Replace = strings.Replace(c.op.name, "String", "Arn", 1)
 		}
+	case c.op.family == "Binary": // no key of the catalogue is binary
 	case want == "String" && c.op.family == "Arn": // a tag or an encryption context may hold an ARN
 	case c.low == "aws:epochtime" && c.op.family == "Numeric":
 	case want != "":

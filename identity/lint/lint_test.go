@@ -223,7 +223,7 @@ var rows = []struct {
 	{code: "TYPE_MISMATCH_DATE", hit: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), miss: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"2030-01-01T00:00:00Z"}}`)},
 	{code: "INVALID_DATE_VALUE", hit: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"1893456000"}}`), miss: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"2030-01-01"}}`)},
 	{code: "TYPE_MISMATCH_IP_RANGE", hit: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"203.0.113.0/33"}}`), miss: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"2001:db8::/32"}}`)},
-	{code: "TYPE_MISMATCH_STRING", hit: when(`"s3:GetObject"`, `{"BinaryEquals":{"aws:PrincipalTag/a":"not base64!"}}`), also: "TYPE_MISMATCH", miss: when(`"s3:GetObject"`, `{"StringEquals":{"aws:PrincipalTag/a":"not base64!"}}`)},
+	{code: "TYPE_MISMATCH_STRING", hit: when(`"s3:GetObject"`, `{"BinaryEquals":{"aws:PrincipalTag/a":"not base64!"}}`), miss: when(`"s3:GetObject"`, `{"StringEquals":{"aws:PrincipalTag/a":"not base64!"}}`)},
 	{code: "IMPROVE_IP_RANGE", hit: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"203.0.113.7/24"}}`), miss: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"203.0.113.7/32"}}`)},
 	{code: "PRIVATE_IP_ADDRESS", hit: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.168.1.1"]}}`), miss: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"11.0.0.0/8"}}`)},
 	{code: "PRIVATE_NOT_IP_ADDRESS", hit: when(`"s3:GetObject"`, `{"NotIpAddress":{"aws:SourceIp":"172.16.0.0/12"}}`), miss: when(`"s3:GetObject"`, `{"NotIpAddress":{"aws:SourceIp":"172.32.0.0/12"}}`)},
@@ -317,6 +317,44 @@ func TestChecks(t *testing.T) {
 	for _, c := range Checks() {
 		if !done[c.Code] {
 			t.Errorf("%s has no test", c.Code)
+		}
+	}
+}
+
+// Answers that ValidatePolicy is known to have given to policies of these shapes:
+// the AWS CLI's documentation of validate-policy, and the end-to-end tests of
+// awslabs' policy validators for CloudFormation and Terraform.
+func TestRecordedAnswers(t *testing.T) {
+	const root = `{"AWS":["arn:aws:iam::123456789012:root"]}`
+	for _, r := range []struct {
+		name, policy string
+		kind         Kind
+		resource     string
+		want         string
+	}{
+		{"a Cognito trust policy with the wrong action", trusts(`{"Federated":"cognito-identity.amazonaws.com"}`, `["sts:AssumeRole","sts:TagSession"]`, `,"Sid":"","Condition":{"StringEquals":{"cognito-identity.amazonaws.com:aud":"pool"}}`), Resource, "", "EMPTY_SID_VALUE MISMATCHED_ACTION_FOR_PRINCIPAL UNSUPPORTED_ACTION_FOR_CONDITION_KEY"},
+		{"a bucket policy with an API's name and a star", policy(allow(`"Principal":{"AWS":"*"},"Action":"s3:ListBuckets","Resource":"*"`)), Resource, S3Bucket, "INVALID_ACTION UNSUPPORTED_RESOURCE_ARN_IN_POLICY"},
+		{"a queue policy without principals", policy(allow(`"Principal":{},"Action":"sqs:SendMessage","Resource":"*"`)), Resource, "", "EMPTY_OBJECT_PRINCIPAL"},
+		{"a queue policy", policy(allow(`"Principal":{"AWS":["123456789012"]},"Action":"sqs:SendMessage","Resource":"*"`)), Resource, "", ""},
+		{"a key policy", policy(allow(`"Principal":` + root + `,"Action":"kms:*","Resource":"*"`)), Resource, "", ""},
+		{"a bucket policy", policy(allow(`"Principal":` + root + `,"Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":["arn:aws:s3:::r","arn:aws:s3:::r/*"]`)), Resource, S3Bucket, ""},
+		{"an access point's policy", policy(allow(`"Principal":` + root + `,"Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":["arn:aws:s3:us-east-1:123456789012:accesspoint/p","arn:aws:s3:us-east-1:123456789012:accesspoint/p/object/*"]`)), Resource, S3AccessPoint, ""},
+		{"a multi-Region access point's policy", policy(allow(`"Principal":` + root + `,"Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":["arn:aws:s3::123456789012:accesspoint/p.mrap","arn:aws:s3::123456789012:accesspoint/p.mrap/object/*"]`)), Resource, S3MultiRegion, ""},
+		{"a trust policy for every action", trusts(`{"AWS":"123456789012"}`, `"*"`, ""), Trust, "", ""},
+		{"a resource of the wrong type", policy(allow(`"Action":"iam:PassRole","Resource":{"a":"b"}`)), Identity, "", "DATA_TYPE_MISMATCH"},
+		{"an effect of the wrong type", policy(`{"Effect":{"a":"b"},"Principal":` + root + `,"Action":"sqs:SendMessage","Resource":"*"}`), Resource, "", "DATA_TYPE_MISMATCH"},
+		{"passing all roles", policy(allow(`"Action":["iam:GetRole","iam:PassRole"],"Resource":"*"`)), Identity, "", "PASS_ROLE_WITH_STAR_IN_RESOURCE"},
+		{"an unknown service", on("DOES_NOT_EXIST:*", "*"), Identity, "", "INVALID_SERVICE_IN_ACTION"},
+		{"a year as a date", when(`"s3:*"`, `{"DateGreaterThan":{"aws:CurrentTime":"2021"}}`), Identity, "", "INVALID_DATE_VALUE"},
+		{"a question mark as a resource", on("bedrock-agentcore:GetWorkloadAccessToken", "arn:aws:bedrock-agentcore:us-east-1:123456789012:?"), Identity, "", "INVALID_ARN_RESOURCE"},
+		{"a GitHub environment as subject", trusts(gitHub, `"sts:AssumeRoleWithWebIdentity"`, `,"Condition":{"StringEquals":{"token.actions.githubusercontent.com:aud":"sts.amazonaws.com","token.actions.githubusercontent.com:sub":"repo:o/r:environment:production"}}`), Trust, "", "CONFIRM_AUDIENCE_CLAIM_TYPE SPECIFIC_GITHUB_REPO_AND_BRANCH_RECOMMENDED"},
+		{"a condition key that S3 does not have", when(`"s3:PutObject"`, `{"StringEquals":{"s3:x-amz-object-lock-mode":"COMPLIANCE"}}`), Identity, "", "INVALID_SERVICE_CONDITION_KEY"},
+		{"an encryption context with DescribeKey", when(`["kms:Decrypt","kms:DescribeKey"]`, `{"StringEquals":{"kms:EncryptionContext:app":"x"}}`), Identity, "", "UNSUPPORTED_ACTION_FOR_CONDITION_KEY"},
+		{"a prefix with listing uploads", when(`["s3:ListBucket","s3:ListBucketMultipartUploads"]`, `{"StringLike":{"s3:prefix":"a/*"}}`), Identity, "", "UNSUPPORTED_ACTION_FOR_CONDITION_KEY"},
+	} {
+		got := codes(Lint([]byte(r.policy), Options{Kind: r.kind, ResourceType: r.resource, NoExtra: true}))
+		if want := strings.Fields(r.want); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v\n%s", r.name, got, want, r.policy)
 		}
 	}
 }
