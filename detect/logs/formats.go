@@ -59,6 +59,9 @@ var s3Fields = strings.Fields(`bucket_owner bucket time remote_ip requester requ
 	http_status error_code bytes_sent object_size total_time turn_around_time referrer user_agent version_id host_id
 	signature_version cipher_suite authentication_type host_header tls_version access_point_arn acl_required source_region`)
 
+// userAgentField is the column of user_agent in s3Fields.
+const userAgentField = 16
+
 // recognise tells which log of lines begins with b, or nil.
 func recognise(b []byte, flowFormat string) *form {
 	line, _, _ := bytes.Cut(b, []byte("\n"))
@@ -233,9 +236,9 @@ func splitQuoted(dst [][]byte, line []byte) ([][]byte, bool) {
 }
 
 // splitS3 splits a line of S3's access log: spaces, double quotes and the time
-// in square brackets, whose own form it also rewrites to RFC 3339. A client can
-// put a quote into its user agent or referrer, so a quote ends a field only
-// before a space.
+// in square brackets, whose own form it also rewrites to RFC 3339. S3 does not
+// escape quotes that a client puts into its user agent, so that field ends at
+// the line's last quote, behind which there are no others.
 func splitS3(dst [][]byte, line []byte) ([][]byte, bool) {
 	for i := 0; i < len(line); {
 		switch c := line[i]; c {
@@ -247,10 +250,14 @@ func splitS3(dst [][]byte, line []byte) ([][]byte, bool) {
 				end = ']'
 			}
 			j := i + 1
-			for j < len(line) && (line[j] != end || j+1 < len(line) && line[j+1] != ' ') {
-				j++
+			if len(dst) == userAgentField {
+				j = bytes.LastIndexByte(line, '"')
+			} else {
+				for j < len(line) && (line[j] != end || j+1 < len(line) && line[j+1] != ' ') {
+					j++
+				}
 			}
-			if j >= len(line) {
+			if j >= len(line) || j <= i {
 				return dst, false
 			}
 			f := line[i+1 : j]
