@@ -186,7 +186,11 @@ func (c *Client) Call(ctx context.Context, service, operation string, input map[
 	if err != nil {
 		return nil, err
 	}
-	return c.call(ctx, op, input)
+	out, err := c.call(ctx, op, input)
+	if err != nil {
+		return nil, err
+	}
+	return polish(op, out), nil
 }
 
 // CallJSON is [Client.Call] with JSON in and out. Empty input is {}.
@@ -202,7 +206,8 @@ func (c *Client) CallJSON(ctx context.Context, service, operation string, input 
 	return EncodeJSON(out)
 }
 
-// call sends the request until it succeeds, fails for good, or the attempts run out.
+// call sends the request until it succeeds, fails for good, or the attempts run
+// out. The output is as the model has it, not yet polished.
 func (c *Client) call(ctx context.Context, op *model.Operation, input map[string]any) (map[string]any, error) {
 	input, err := wire.FillTokens(op.Input, input, c.token)
 	if err != nil {
@@ -231,7 +236,7 @@ func (c *Client) call(ctx context.Context, op *model.Operation, input map[string
 		out, err := c.send(ctx, op, input, request, region)
 		_ = release(err)
 		if err == nil {
-			return polish(op, out), nil
+			return out, nil
 		}
 		if to := redirect(err, region); to != "" && bucket != "" && !redirected {
 			redirected = true

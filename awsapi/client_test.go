@@ -255,7 +255,7 @@ func TestRetrySucceeds(t *testing.T) {
 	tries := 0
 	c := newClient(t, func(*http.Request) *http.Response {
 		if tries++; tries < 3 {
-			return reply(400, `{"__type":"ThrottlingException"}`)
+			return reply(500, `{"__type":"InternalServerError"}`)
 		}
 		return reply(200, `{"TableNames":["a"]}`)
 	})

@@ -208,7 +208,7 @@ func nearest(wanted string, all []string) []string {
 	}
 	sort.SliceStable(close, func(i, j int) bool { return close[i].distance < close[j].distance })
 	var out []string
-	for i := 0; i < len(close) && i < 3; i++ {
+	for i := 0; i < len(close) && i < 3 && close[i].distance <= close[0].distance+2; i++ {
 		out = append(out, close[i].name)
 	}
 	return out

@@ -40,6 +40,9 @@ func (c *Client) Pages(ctx context.Context, service, operation string, input map
 		in := input
 		for {
 			page, err := c.call(ctx, op, in)
+			if err == nil {
+				page = polish(op, page)
+			}
 			if !yield(page, err) || err != nil || op.Paginator == nil {
 				return
 			}
