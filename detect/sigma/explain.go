@@ -9,11 +9,11 @@ import (
 
 // Explanation says of one part of a condition whether it held and why.
 type Explanation struct {
-	Text   string // as written
-	Held   bool
-	Wanted []string // of a field: the values it is compared to
-	Found  []string // of a field: the values that the event has; nil where it is missing
-	Parts  []Explanation
+	Text   string        `json:"text"` // as written
+	Held   bool          `json:"held"`
+	Wanted []string      `json:"wanted,omitempty"` // of a field: the values it is compared to
+	Found  []string      `json:"found,omitempty"`  // of a field: the values that the event has; nil where it is missing
+	Parts  []Explanation `json:"parts,omitempty"`
 }
 
 // Explain evaluates every part of a rule on one event, also those that the

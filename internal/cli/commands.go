@@ -9,6 +9,7 @@ func commands(a *App) []*cobra.Command {
 		newExplainCommand(a),
 		newCollectCommand(a),
 		newDetectCommand(a),
+		newRulesCommand(a),
 		newDiffCommand(a),
 		newDoctorCommand(a),
 		newIAMCommand(a),
