@@ -3,10 +3,10 @@
 // The types are few. A [Policy] is a parsed document whose every element knows
 // its line, column and path; [ParsePolicy] makes one, and [ParseLenient] makes
 // one from a document with mistakes and lists them. A [Pattern] is a compiled
-// wildcard string. A [Request] is who asks for what under which circumstances;
-// [Evaluate] decides it over a whole [Stack] of policies, and [Compile] prepares
-// a stack that is asked often. The [Decision] names the layer and the
-// statements that decided.
+// wildcard string. A [Document] is a policy compiled for a [Layer], once for many
+// requests and goroutines; see [Compile]. A [Request] is who asks for what under
+// which circumstances; [Evaluate] decides it over a whole [Stack] of documents.
+// The [Decision] names the layer and the statements that decided.
 //
 // # Caveats
 //

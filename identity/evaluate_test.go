@@ -498,6 +498,7 @@ func TestCompileRefuses(t *testing.T) {
 		{identity.IdentityPolicy, pol(st("Allow", "s3:*", "")), "1:38: Statement[0]: a statement of an identity policy needs a Resource"},
 		{identity.ResourcePolicy, pol(st("Allow", "s3:*", "*")), "1:38: Statement[0]: a statement of a resource policy needs a Principal"},
 		{identity.IdentityPolicy, pol(st("Allow", "s3", "*")), `1:65: Statement[0].Action: the action "s3" has no service; want one such as s3:GetObject`},
+		{identity.IdentityPolicy, pol(st("Allow", "s3*", "*")), `1:65: Statement[0].Action: the action "s3*" has no service; want one such as s3:GetObject`},
 		{identity.IdentityPolicy, pol(st("Allow", "s3:*", "*", when("StringSame", "a:b", "c"))), `1:100: Statement[0].Condition.StringSame: unknown condition operator "StringSame"`},
 		{identity.IdentityPolicy, pol(st("Allow", "s3:*", "*", when("NullIfExists", "a:b", "true"))), `1:100: Statement[0].Condition.NullIfExists: unknown condition operator "NullIfExists"`},
 	} {

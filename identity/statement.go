@@ -64,9 +64,6 @@ func compileAction(s string) (actionPattern, error) {
 	}
 	service, name, ok := strings.Cut(lower, ":")
 	switch {
-	case !ok && strings.ContainsAny(lower, "*?"):
-		// AWS does not accept it in IAM; some services' policies hold such patterns.
-		return actionPattern{whole: NewPattern(lower)}, nil
 	case !ok || service == "" || name == "":
 		return actionPattern{}, fmt.Errorf("the action %s has no service; want one such as s3:GetObject", quote(clip(s)))
 	case strings.ContainsAny(service, "*?"):
