@@ -219,7 +219,7 @@ var rows = []struct {
 	{code: "INVALID_CONDITION_DATA_TYPE", hit: when(`"s3:GetObject"`, `{"StringEquals":{"aws:PrincipalTag/a":["x",1]}}`), miss: when(`"s3:GetObject"`, `{"StringEquals":{"aws:PrincipalTag/a":["x","1"]}}`)},
 	{code: "INVALID_CONDITION_MULTIPLE_BOOLEAN", hit: when(`"s3:GetObject"`, `{"Bool":{"aws:SecureTransport":["true","false"]}}`), miss: when(`"s3:GetObject"`, `{"Bool":{"aws:SecureTransport":["true"]}}`)},
 	{code: "TYPE_MISMATCH_BOOLEAN", hit: when(`"s3:GetObject"`, `{"Bool":{"aws:SecureTransport":"yes"}}`), miss: when(`"s3:GetObject"`, `{"Bool":{"aws:SecureTransport":"True"}}`)},
-	{code: "TYPE_MISMATCH_NUMBER", hit: when(`"s3:GetObject"`, `{"NumericLessThan":{"aws:MultiFactorAuthAge":"one"}}`), miss: when(`"s3:GetObject"`, `{"NumericLessThan":{"aws:MultiFactorAuthAge":3600}}`)},
+	{code: "TYPE_MISMATCH_NUMBER", hit: when(`"s3:GetObject"`, `{"NumericLessThan":{"aws:MultiFactorAuthAge":"inf"}}`), miss: when(`"s3:GetObject"`, `{"NumericLessThan":{"aws:MultiFactorAuthAge":3600}}`)},
 	{code: "TYPE_MISMATCH_DATE", hit: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), miss: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"2030-01-01T00:00:00Z"}}`)},
 	{code: "INVALID_DATE_VALUE", hit: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"1893456000"}}`), miss: when(`"s3:GetObject"`, `{"DateLessThan":{"aws:CurrentTime":"2030-01-01"}}`)},
 	{code: "TYPE_MISMATCH_IP_RANGE", hit: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"203.0.113.0/33"}}`), miss: when(`"s3:GetObject"`, `{"IpAddress":{"aws:SourceIp":"2001:db8::/32"}}`)},

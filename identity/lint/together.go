@@ -38,7 +38,10 @@ func (l *linter) unsupportedActions(s *statement, c *condition) {
 	var names []string
 	var first *identity.Node
 	for _, n := range s.actions {
-		if strings.ContainsAny(n.Text, "*?") || !l.spend(500) {
+		if !l.spend(500) {
+			break
+		}
+		if strings.ContainsAny(n.Text, "*?") {
 			continue
 		}
 		a, ok := l.cat.Action(n.Text)
@@ -127,6 +130,9 @@ func set(words string) map[string]bool {
 }
 
 func (l *linter) vpceServices(s *statement, c *condition) {
+	if !l.spend(len(s.actions) * 4) {
+		return
+	}
 	bad := s.notAction
 	for _, n := range s.actions {
 		prefix, _, ok := strings.Cut(strings.ToLower(n.Text), ":")
@@ -154,7 +160,7 @@ func (l *linter) missingAction(s *statement, c *condition) {
 	if l.kind == Trust && (strings.HasPrefix(c.low, "aws:requesttag/") || c.low == "aws:tagkeys") {
 		action = "sts:TagSession"
 	}
-	if action == "" {
+	if action == "" || !l.spend(len(s.actions)*4) {
 		return
 	}
 	if ok, _ := s.names(action); !ok {
@@ -165,6 +171,9 @@ func (l *linter) missingAction(s *statement, c *condition) {
 // checkPairs looks at several conditions of a statement together.
 func (l *linter) checkPairs(s *statement) {
 	for _, c := range s.conds {
+		if !l.spend(len(s.conds)) {
+			return
+		}
 		switch c.low {
 		case "aws:vpcsourceip":
 			if !s.cond("aws:sourcevpc", "aws:sourcevpce", "aws:sourcevpcarn") {
@@ -197,7 +206,7 @@ func (l *linter) s3Prefix(s *statement, c *condition) {
 //
 // Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
 func (l *linter) dynamoDBSelect(s *statement, c *condition) {
-	if !s.allows() {
+	if !s.allows() || !l.spend(len(s.actions)*20) {
 		return
 	}
 	reads := false

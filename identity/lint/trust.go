@@ -83,6 +83,9 @@ func (l *linter) mismatchedActions(s *statement) {
 		default:
 			continue
 		}
+		if !l.spend(len(s.princ) * 20) {
+			return
+		}
 		var wrong []string
 		for _, p := range s.princ {
 			kind := ""
@@ -131,10 +134,14 @@ func (l *linter) oidc(s *statement) {
 		if p.kind != "Federated" || federation(p.node.Text) != "oidc" {
 			continue
 		}
+		if !l.spend(len(s.conds) * 10) {
+			return
+		}
 		name := strings.ToLower(provider(p.node.Text))
 		found := false
 		for _, c := range s.conds {
-			found = found || strings.HasPrefix(c.low, name+":")
+			rest, ok := strings.CutPrefix(c.low, name)
+			found = found || ok && strings.HasPrefix(rest, ":")
 		}
 		if !found {
 			l.add("MISSING_CONDITION_KEY_FOR_OIDC_PRINCIPAL", p.node, "every user of the provider may assume the role; add conditions on %s:aud and %s:sub", name, name)

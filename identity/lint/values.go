@@ -73,7 +73,7 @@ func (l *linter) checkValue(c *condition, v *identity.Node) {
 			l.add("TYPE_MISMATCH_BOOLEAN", v, "%s compares with true or false, not %q", c.op.name, clip(text))
 		}
 	case "Numeric":
-		if _, err := strconv.ParseFloat(text, 64); err != nil {
+		if !number.MatchString(text) {
 			l.add("TYPE_MISMATCH_NUMBER", v, "%s compares with a number, not %q", c.op.name, clip(text))
 		}
 	case "Date":
@@ -109,6 +109,8 @@ func likeOf(o operator) string {
 	}
 	return out
 }
+
+var number = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 var dateLayouts = []string{
 	"2006-01-02", "2006-01", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05.999999999Z07:00",
