@@ -301,7 +301,7 @@ func (b *builder) transitions(f *flow) {
 		}
 	}
 	if !ends {
-		b.remark(SeverityError, CodeNoTerminalState, f.states[f.startAt].pointer, "No terminal state is reachable from \"%s\"", f.startAt)
+		b.remark(SeverityError, CodeNoTerminalState, f.states[f.startAt].pointer, "No terminal state is reachable from \"%s\"", f.startAt).lint = true
 	}
 }
 
