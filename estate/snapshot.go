@@ -74,7 +74,14 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 		return nil, fmt.Errorf("write snapshot: %w", err)
 	}
 	sw := &Writer{z: z}
-	return sw, sw.marshal(headerLine{kindHeader, formatName, h})
+	if err := sw.marshal(headerLine{kindHeader, formatName, h}); err != nil {
+		return nil, err
+	}
+	// A file that breaks off before the first account can be told from a foreign one.
+	if err := z.Flush(); err != nil {
+		return nil, fmt.Errorf("write snapshot: %w", err)
+	}
+	return sw, nil
 }
 
 func (w *Writer) marshal(v any) error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -88,7 +89,7 @@ func (f *collectFlags) run(ctx context.Context, a *App) error {
 	}
 	o := collect.Options{Catalogue: cat, Types: f.types, Services: f.services, Accounts: f.accounts, Regions: f.regions,
 		Role: f.roleName + f.roleARN, External: f.external, Include: f.include, Parallel: f.parallel,
-		Time: a.Now(), Tool: "bartizan " + version()}
+		Time: a.Now().UTC().Truncate(time.Second), Tool: "bartizan " + version()}
 	if f.resume != "" {
 		former, close, err := openFormer(f.resume)
 		if err != nil {

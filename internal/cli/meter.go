@@ -104,9 +104,12 @@ func (a *App) gapSummary(s *collect.Summary) {
 	var denied int
 	shown := 0
 	for _, g := range s.Gaps {
-		if g.Code == collect.CodeManagementOnly {
+		switch g.Code {
+		case collect.CodeManagementOnly:
 			a.notef("organization policies: %s", g.Reason)
 			continue
+		case collect.CodeCanceled:
+			continue // said once, for all
 		}
 		if g.Permission != "" {
 			denied++
