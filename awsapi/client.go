@@ -160,22 +160,12 @@ func (c *Client) retryer(service, region string) aws.RetryerV2 {
 			a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
 				s.MaxAttempts = o.MaxAttempts
 				s.MaxBackoff = o.MaxRetryWait
-				// The attempts are bounded; a budget over all calls would make
-				// what one part of a collection may read depend on the others.
-				s.RateLimiter = unlimited{}
 			})
 		})
 		c.who.retryers[key] = r
 	}
 	return r
 }
-
-type unlimited struct{}
-
-func (unlimited) GetToken(context.Context, uint) (func() error, error) {
-	return func() error { return nil }, nil
-}
-func (unlimited) AddTokens(uint) error { return nil }
 
 // Call calls one operation and returns its output. The service and the
 // operation may be spelled in any way [LookupOperation] understands. What AWS
@@ -247,6 +237,8 @@ func (c *Client) call(ctx context.Context, op *model.Operation, input map[string
 		if ctx.Err() != nil || attempt >= r.MaxAttempts() || !retryable(r, err) {
 			return nil, err
 		}
+		// No retry token is taken: the attempts are bounded, and a budget over all
+		// calls would make what one part of a collection reads depend on others.
 		delay, derr := r.RetryDelay(attempt, err)
 		if derr != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -353,6 +354,28 @@ func TestNoCredentials(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestUnresolvedHosts: a host that does not exist means that the service is not
+// offered there, but only where AWS does not list it; anywhere else the network
+// is to blame, and nothing may be taken for absent.
+func TestUnresolvedHosts(t *testing.T) {
+	quiet(t)
+	lost := &http.Client{Transport: failing{&net.DNSError{Err: "no such host", IsNotFound: true}}}
+	c, err := awsapi.New(t.Context(), awsapi.Options{HTTPClient: lost, Region: "eu-west-1", MaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Call(t.Context(), "ec2", "DescribeVpcs", nil); err == nil || awsapi.IsNoEndpoint(err) || !strings.Contains(err.Error(), "reach ec2.eu-west-1.amazonaws.com") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.WithRegion("eu-north-9").Call(t.Context(), "ec2", "DescribeVpcs", nil); !awsapi.IsNoEndpoint(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
 func TestNoRegion(t *testing.T) {
 	c := newClient(t, func(r *http.Request) *http.Response {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 )
@@ -67,6 +66,7 @@ func ErrorCode(err error) string {
 var accessDenied = []string{
 	"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException",
 	"Client.UnauthorizedOperation", "NotAuthorized", "UnauthorizedException", "UnauthorizedOperation",
+	"403", // the answer to HEAD has no body to say more
 	"ForbiddenException", "Forbidden", "AccessDeniedFault", "AuthorizationException", "InsufficientPrivilegesException",
 }
 
@@ -104,12 +104,12 @@ func IsBadCredentials(err error) bool {
 	return errors.As(err, &e) && slices.Contains(badCredentials, e.Code)
 }
 
-// IsNoEndpoint reports whether the service does not exist in the region: the
-// rules name no endpoint, or its host name does not resolve.
+// IsNoEndpoint reports whether the service is not offered in the region: the
+// endpoint rules name no endpoint, or the host does not exist and the region is
+// not among those that AWS lists for the service.
 func IsNoEndpoint(err error) bool {
 	var no *NoEndpointError
-	var dns *net.DNSError
-	return errors.As(err, &no) || errors.As(err, &dns) && dns.IsNotFound
+	return errors.As(err, &no)
 }
 
 // IsCanceled reports whether the caller's own context ended the call.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -40,7 +41,10 @@ func (c *Client) send(ctx context.Context, op *model.Operation, input map[string
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, c.failed(op, region, fmt.Errorf("reach %s: %w", at.url.Host, plainCause(err)))
+		if notOffered(op, region, at, err) {
+			return nil, c.failed(op, region, &NoEndpointError{Service: op.Service.Name, Region: region, Reason: "AWS does not list the region for the service, and " + req.URL.Host + " does not exist"})
+		}
+		return nil, c.failed(op, region, fmt.Errorf("reach %s: %w", req.URL.Host, plainCause(err)))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := c.read(op, resp)
@@ -54,6 +58,13 @@ func (c *Client) send(ctx context.Context, op *model.Operation, input map[string
 		return out, nil
 	}
 	return nil, c.refused(op, region, at, resp, err)
+}
+
+// notOffered tells a service that a region does not have from a network that
+// does not resolve names. The rules give every region a host name.
+func notOffered(op *model.Operation, region string, at *place, err error) bool {
+	var dns *net.DNSError
+	return !at.custom && len(op.Service.Regions) > 0 && !slices.Contains(op.Service.Regions, region) && errors.As(err, &dns) && dns.IsNotFound
 }
 
 // read reads the answer, no more than the limit.

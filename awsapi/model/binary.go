@@ -104,6 +104,7 @@ func Encode(s *Service) []byte {
 	}
 	e.waiters(s.Waiters)
 	e.endpoints(s.Endpoints)
+	e.texts(s.Regions)
 
 	var out []byte
 	out = binary.AppendUvarint(out, uint64(len(e.order)))
@@ -348,6 +349,7 @@ func (d *decoder) service() *Service {
 	}
 	d.waiters(s)
 	d.endpoints(s)
+	s.Regions = d.texts()
 	return s
 }
 

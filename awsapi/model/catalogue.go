@@ -79,7 +79,7 @@ type lazyService struct {
 }
 
 // magic opens the file; its last digit is the version of the format.
-var magic = []byte("bartizan-models-1\n")
+var magic = []byte("bartizan-models-2\n")
 
 // Pack writes a catalogue. Services keep their order; the bytes depend on
 // nothing but the arguments.

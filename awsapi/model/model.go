@@ -93,6 +93,7 @@ type Service struct {
 	Shapes     []*Shape     // by name
 	Waiters    []*Waiter    // by name
 	Endpoints  []Endpoints
+	Regions    []string // where AWS lists the service; nil when it lists it nowhere
 
 	ops   map[string]*Operation
 	lower map[string]*Operation

@@ -32,6 +32,7 @@ func parse(t testing.TB) *Service {
 		t.Fatal(err)
 	}
 	s.SetEndpoints([]Endpoints{{Variants: [4][]Endpoint{{{Partition: "aws", URL: "https://small.{region}.example"}, {Partition: "aws", Regions: []string{"us-east-1"}, Error: "none"}}}}}, func(*Operation) int { return 0 })
+	s.Regions = []string{"eu-west-1", "us-east-1"}
 	return s
 }
 

@@ -130,7 +130,10 @@ func toCBOR(m *model.Member, v any, depth int) (any, error) {
 		return asInt(v)
 	case model.Float:
 		f, err := asFloat(v)
-		return float32(f), err
+		if short := float32(f); err == nil && (float64(short) == f || math.IsNaN(f)) {
+			return short, nil
+		}
+		return f, err // half the bytes would change the value
 	case model.Double:
 		return asFloat(v)
 	case model.Blob:

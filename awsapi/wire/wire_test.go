@@ -361,6 +361,9 @@ func fuzz(f *testing.F, p model.Protocol, seeds ...string) {
 		out, err := DecodeResponse(op, p, &Response{Status: status, Header: h, Body: body})
 		if err == nil {
 			again, err := EncodeResponse(op, p, out, "id")
+			if err != nil && strings.Contains(err.Error(), "must be an integer") {
+				return // services that send 1.5 for an integer are read, not imitated
+			}
 			if err != nil {
 				t.Fatalf("%v is read and cannot be written: %v", out, err)
 			}
