@@ -105,6 +105,7 @@ type evaluateInput struct {
 	S3                *identity.S3Access         `json:"s3"`
 	names             map[string]string          // of policies that came from files
 	cache             *policyCache               // nil: none
+	explain           bool                       // say what nearly allowed a request that is not allowed
 }
 
 // evaluateOutput is one answer.
@@ -116,6 +117,7 @@ type evaluateOutput struct {
 	MissingContext []string            `json:"missingContext"`
 	Explanation    string              `json:"explanation"`
 	Layers         []evaluateLayer     `json:"layers,omitempty"`
+	NearMisses     []string            `json:"nearMisses,omitempty"`
 }
 
 type evaluateStatement struct {
@@ -333,6 +335,15 @@ func (in *evaluateInput) evaluate() (*evaluateOutput, error) {
 	for _, l := range d.Layers() {
 		out.Layers = append(out.Layers, evaluateLayer{l.Layer, l.Verdict})
 	}
+	if d.Outcome == identity.ImplicitDeny && in.explain {
+		misses, err := identity.NearMisses(req, stack)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range misses {
+			out.NearMisses = append(out.NearMisses, m.String())
+		}
+	}
 	return out, nil
 }
 
@@ -500,6 +511,9 @@ func writeDecision(w io.Writer, out *evaluateOutput) error {
 			fmt.Fprintf(&b, "%-22s %s\n", l.Layer, l.Verdict)
 		}
 	}
+	if len(out.NearMisses) > 0 {
+		b.WriteString("\nNEARLY ALLOWED\n" + strings.Join(out.NearMisses, "\n") + "\n")
+	}
 	if len(out.Statements) > 0 {
 		b.WriteString("\nSTATEMENT\n")
 		for _, s := range out.Statements {
@@ -512,7 +526,7 @@ func writeDecision(w io.Writer, out *evaluateOutput) error {
 
 // inputOf reads the request and the policies that the flags name.
 func (a *App) inputOf(f *evaluateFlags) (*evaluateInput, error) {
-	in := &evaluateInput{names: map[string]string{}}
+	in := &evaluateInput{names: map[string]string{}, explain: true}
 	if f.request != "" {
 		r, done, err := a.openInput(f.request)
 		if err != nil {
