@@ -89,6 +89,9 @@ func (l *linter) mismatchedActions(s *statement) {
 		var wrong []string
 		for _, p := range s.princ {
 			kind := ""
+			if p.node.Text == "*" {
+				continue // everyone, by whatever way
+			}
 			if p.kind == "Federated" {
 				if kind = federation(p.node.Text); kind == "" {
 					continue // INVALID_FEDERATED_PRINCIPAL_… says it
