@@ -86,7 +86,7 @@ func recognise(b []byte, flowFormat string) *form {
 		return &form{kind: flowKind(names), names: names, split: splitSpaces, columns: flowHeader}
 	case isNumber && len(words) == len(flowDefault) && (digits(words[7]) || dash(words[7])):
 		return &form{kind: event.VPCFlow, names: flowDefault, split: splitSpaces, columns: flowHeader}
-	case isNumber && string(words[1]) == "TransitGateway":
+	case isNumber && len(words) > 20 && string(words[1]) == "TransitGateway":
 		return &form{kind: event.TransitFlow, names: transitFields, split: splitSpaces, columns: flowHeader}
 	case len(words) > 10 && slices.Contains([]string{"http", "https", "h2", "grpcs", "ws", "wss"}, string(words[0])) && isISO(words[1]):
 		return &form{kind: event.ALB, names: albFields, split: splitQuoted}
