@@ -191,10 +191,13 @@ var otherResource = map[string]patternList{
 	"iam": {"root"}, // principals stand in the resource of some policies
 	"sts": {"assumed-role/${Role}/${Session}", "federated-user/${User}", "self"},
 
-	"apigateway":   {"/v2${Path}", "/tags${Path}", "/tags"},
-	"autoscaling":  {"scalingPolicy:${Id}"},
-	"waf":          {"changetoken/${Token}"},
-	"waf-regional": {"changetoken/${Token}"},
+	"apigateway":     {"/v2${Path}", "/tags${Path}", "/tags"},
+	"aps":            {"/workspaces"},
+	"autoscaling":    {"scalingPolicy:${Id}"},
+	"cloudformation": {"transform/${Name}"},
+	"grafana":        {"/workspaces"},
+	"waf":            {"changetoken/${Token}"},
+	"waf-regional":   {"changetoken/${Token}"},
 }
 
 // publicResource holds resources that AWS owns and whose ARNs therefore have no
