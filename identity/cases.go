@@ -95,11 +95,11 @@ func (e *evaluation) classes(key string) []string {
 					v := &c.values[j]
 					asBool, asString = asBool || c.op.kind == opBool, asString || c.op.kind != opBool
 					switch {
+					case v.text.vars || v.like.vars:
+						usable = false
 					case c.op.kind == opBool:
 						seen["true"], seen["false"] = true, true
 					case c.op.kind == opStringLike && !v.like.fixed.exact:
-						usable = false
-					case v.text.vars || v.like.vars:
 						usable = false
 					case c.op.kind == opStringLike:
 						seen[v.like.fixed.chunks[0]] = true

@@ -64,7 +64,12 @@ func compileValue(kind operatorKind, s, version string) conditionValue {
 		v.date, v.ok = parseDate(s)
 	case opIP:
 		v.net, v.ok = parseNetwork(s)
-	case opBool, opNull:
+	case opBool:
+		// The page on operators allows a variable here, the page on variables does not.
+		if v.text = parseTemplate(s, version, false); !v.text.vars {
+			v.bool, v.ok = parseBool(s)
+		}
+	case opNull:
 		v.bool, v.ok = parseBool(s)
 	case opBinary:
 		var err error
@@ -113,8 +118,23 @@ func (c *condition) matches(e *evaluation, v *conditionValue, s string) (tri, re
 		a, ok := parseAddress(s)
 		return triOf(ok && v.net.Contains(a)), resolved
 	case opBool:
+		want := v.bool
+		if v.text.vars {
+			text, how := v.text.fill(e)
+			switch how {
+			case unresolved:
+				return no, unresolved
+			case uncertain:
+				return maybe, uncertain
+			}
+			b, ok := parseBool(text)
+			if !ok {
+				return no, resolved
+			}
+			want = b
+		}
 		b, ok := parseBool(s)
-		return triOf(ok && b == v.bool), resolved
+		return triOf(ok && b == want), resolved
 	case opBinary:
 		return triOf(sameBinary(v.raw, v.text.source, s)), resolved
 	}

@@ -423,6 +423,8 @@ func TestPolicyVariables(t *testing.T) {
 		{why: "in StringEquals between two tags", ctx: map[string][]string{"aws:PrincipalTag/team": {"red"}, "aws:ResourceTag/team": {"red"}}, id: []string{pol(st("Allow", "s3:*", "*", when("StringEquals", "aws:ResourceTag/team", "${aws:PrincipalTag/team}")))}, want: allowed},
 		{why: "in ARN operators", ctx: map[string][]string{"aws:SourceArn": {"arn:aws:iam::111122223333:user/Ada"}}, id: []string{pol(st("Allow", "s3:*", "*", when("ArnLike", "aws:SourceArn", "arn:aws:iam::*:user/${aws:username}")))}, want: allowed},
 		{why: "a negated operator with an absent variable makes the statement invalid", ctx: map[string][]string{"aws:ResourceTag/team": {"red"}}, id: []string{pol(st("Allow", "s3:*", "*", when("StringNotEquals", "aws:ResourceTag/team", "${aws:PrincipalTag/team}")))}, want: implicit},
+		{why: "in booleans", ctx: map[string][]string{"aws:SecureTransport": {"true"}, "aws:PrincipalTag/team": {"True"}}, id: []string{pol(st("Allow", "s3:*", "*", when("Bool", "aws:SecureTransport", "${aws:PrincipalTag/team}")))}, want: allowed},
+		{why: "an anonymous caller has no user id", principal: "*", resource: ask("anonymous"), rp: pol(st("Allow", "s3:*", "arn:aws:s3:::logs/${aws:userid, 'anonymous'}", everyone)), want: allowed},
 		{why: "not in numbers", ctx: map[string][]string{"s3:max-keys": {"5"}, "aws:PrincipalTag/team": {"5"}}, id: []string{pol(st("Allow", "s3:*", "*", when("NumericEquals", "s3:max-keys", "${aws:PrincipalTag/team}")))}, want: implicit},
 		{why: "a key with several values is no variable", resource: ask("a/x"), ctx: map[string][]string{"aws:PrincipalTag/team": {"a", "b"}}, id: home("${aws:PrincipalTag/team}/*"), want: implicit},
 	})

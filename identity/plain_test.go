@@ -219,8 +219,6 @@ func (p *plain) derive() {
 		set("aws:principalservicename", p.req.Principal)
 	}
 	switch p.kind {
-	case "anonymous":
-		set("aws:userid", "anonymous")
 	case "root":
 		set("aws:userid", p.acct)
 	case "federated":
@@ -622,7 +620,7 @@ func (p *plain) neverFits(op, v string) bool {
 		_, ok := date(v)
 		return !ok
 	case op == "bool":
-		return !strings.EqualFold(v, "true") && !strings.EqualFold(v, "false")
+		return !strings.Contains(v, "${") && !strings.EqualFold(v, "true") && !strings.EqualFold(v, "false")
 	case strings.HasSuffix(op, "ipaddress"):
 		_, ok := network(v)
 		return !ok
@@ -726,6 +724,14 @@ func (p *plain) compare(pol *identity.Policy, op, want, got string) (t int, bad 
 		}
 		return b2(sign == 0), false
 	case op == "bool":
+		subs, bad, perhaps := p.fill(pol, want, false)
+		if bad || perhaps {
+			return b2(perhaps && !bad) / 2, bad
+		}
+		want = ""
+		for _, s := range subs {
+			want += s.text
+		}
 		return b2(strings.EqualFold(want, got) && (strings.EqualFold(want, "true") || strings.EqualFold(want, "false"))), false
 	case op == "binaryequals":
 		w, err1 := base64.StdEncoding.DecodeString(want)

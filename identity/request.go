@@ -175,8 +175,6 @@ func (e *evaluation) derive(k derivedKey) (string, bool) {
 		return c.User, c.Kind == UserCaller
 	case userID:
 		switch c.Kind {
-		case AnonymousCaller:
-			return "anonymous", true
 		case RootCaller:
 			return c.AccountID, true
 		case FederatedUserCaller:
