@@ -1,0 +1,206 @@
+package detect_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/bartizan-security/bartizan/detect"
+	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/finding"
+)
+
+func compile(t testing.TB, rules string) *sigma.Engine {
+	t.Helper()
+	parsed, err := sigma.Parse("t.yml", []byte(rules))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := sigma.Compile(parsed, sigma.Options{Fields: detect.Fields()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func run(t testing.TB, g *sigma.Engine, opt detect.Options, texts ...string) ([]*finding.Finding, detect.Stats) {
+	t.Helper()
+	var sources []logs.Source
+	for i, text := range texts {
+		sources = append(sources, logs.FromReader(fmt.Sprintf("f%d", i), strings.NewReader(text)))
+	}
+	var out []*finding.Finding
+	stats, err := detect.Run(context.Background(), sources, g, opt, func(m *detect.Match) error {
+		out = append(out, m.Finding)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, stats
+}
+
+const createUser = `
+title: User created
+name: user_created
+tags: [attack.persistence, attack.t1136.003]
+logsource: {product: aws, service: cloudtrail}
+detection: {sel: {eventSource: iam.amazonaws.com, eventName: CreateUser}, condition: sel}
+level: high
+response: Ask.
+`
+
+func record(id, name string) string {
+	return `{"eventVersion":"1.08","eventID":"` + id + `","eventName":"` + name + `","eventSource":"iam.amazonaws.com","eventTime":"2024-01-02T03:04:05Z","awsRegion":"us-east-1","recipientAccountId":"123456789012","sourceIPAddress":"192.0.2.1","userIdentity":{"type":"AssumedRole","arn":"arn:aws:sts::123456789012:assumed-role/r/s","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::123456789012:role/r"}}},"requestParameters":{"userName":"eve"}}`
+}
+
+func TestFinding(t *testing.T) {
+	found, _ := run(t, compile(t, createUser), detect.Options{}, record("e1", "CreateUser"))
+	if len(found) != 1 {
+		t.Fatalf("%d findings", len(found))
+	}
+	f := found[0]
+	text, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"ruleId":"user_created"`, `"severity":"high"`, `"techniques":["T1136.003"]`, `"eventIds":["e1"]`, `"time":"2024-01-02T03:04:05Z"`,
+		`"actor":"arn:aws:sts::123456789012:assumed-role/r/s"`, `"type":"AWS::IAM::User","id":"eve","account":"123456789012","region":"us-east-1"`,
+		`{"path":"eventName","value":"CreateUser"}`, `{"path":"userIdentity.sessionContext.sessionIssuer.arn","value":"arn:aws:iam::123456789012:role/r"}`,
+		`"fix":{"text":"Ask."}`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the finding lacks %s:\n%s", want, text)
+		}
+	}
+	if f.Fingerprint != finding.Fingerprint("user_created", "e1") {
+		t.Error("the fingerprint is not that of rule and event")
+	}
+}
+
+func TestDeliveredTwice(t *testing.T) {
+	g := compile(t, createUser)
+	one := record("e1", "CreateUser")
+	for _, texts := range [][]string{{one + "\n" + one}, {one, one}, {one, record("e2", "Other") + one}} {
+		found, stats := run(t, g, detect.Options{Workers: 2}, texts...)
+		if len(found) != 1 || stats.Duplicates != 1 {
+			t.Errorf("%d findings, %+v", len(found), stats)
+		}
+	}
+}
+
+// TestOrder states that matches come in the order of sources and records,
+// whatever the number of workers.
+func TestOrder(t *testing.T) {
+	g := compile(t, createUser)
+	var texts, want []string
+	for i := range 60 {
+		var b strings.Builder
+		for k := range 1 + i*7%40 {
+			id := fmt.Sprintf("e%d-%d", i, k)
+			b.WriteString(record(id, []string{"CreateUser", "GetUser"}[k%2]) + "\n")
+			if k%2 == 0 {
+				want = append(want, id)
+			}
+		}
+		texts = append(texts, b.String())
+	}
+	for _, workers := range []int{1, 2, 7} {
+		found, stats := run(t, g, detect.Options{Workers: workers}, texts...)
+		var got []string
+		for _, f := range found {
+			got = append(got, f.EventIDs[0])
+		}
+		if strings.Join(got, " ") != strings.Join(want, " ") || stats.Files != 60 {
+			t.Errorf("%d workers: %d matches in another order, want %d; %+v", workers, len(got), len(want), stats)
+		}
+	}
+}
+
+func TestCorrelationFinding(t *testing.T) {
+	g := compile(t, createUser+"---\ntitle: Many users created\nname: many\nlevel: critical\ncorrelation:\n  type: event_count\n  rules: [user_created]\n  group-by: [userIdentity.arn]\n  timespan: 1h\n  condition: {gte: 3}\n")
+	found, _ := run(t, g, detect.Options{}, record("e1", "CreateUser"), record("e2", "CreateUser"), record("e3", "CreateUser"))
+	if len(found) != 1 || found[0].RuleID != "many" || strings.Join(found[0].EventIDs, " ") != "e1 e2 e3" || found[0].Severity != finding.SeverityCritical {
+		t.Fatalf("%+v", found)
+	}
+	if found[0].Actor != "arn:aws:sts::123456789012:assumed-role/r/s" || found[0].Resource.Account != "123456789012" {
+		t.Errorf("%+v", found[0])
+	}
+}
+
+func TestEachSeesEveryEventOnce(t *testing.T) {
+	var ids []string
+	opt := detect.Options{Workers: 8, Each: func(e *detect.Event) error {
+		ids = append(ids, e.ID())
+		return nil
+	}}
+	run(t, compile(t, createUser), opt, record("e1", "A")+record("e2", "B"), record("e1", "A"), record("e3", "C"))
+	if strings.Join(ids, " ") != "e1 e2 e3" {
+		t.Errorf("saw %v", ids)
+	}
+}
+
+func TestStops(t *testing.T) {
+	g := compile(t, createUser)
+	var texts []string
+	for i := range 50 {
+		texts = append(texts, strings.Repeat(record(fmt.Sprint("e", i), "CreateUser")+"\n", 500))
+	}
+	var sources []logs.Source
+	for i, text := range texts {
+		sources = append(sources, logs.FromReader(fmt.Sprint(i), strings.NewReader(text)))
+	}
+	enough := fmt.Errorf("enough")
+	if _, err := detect.Run(context.Background(), sources, g, detect.Options{Workers: 3}, func(*detect.Match) error { return enough }); err == nil || !strings.Contains(err.Error(), "enough") {
+		t.Errorf("a callback's error: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := detect.Run(ctx, sources, g, detect.Options{}, func(*detect.Match) error { return nil }); err != context.Canceled {
+		t.Errorf("a cancelled context: %v", err)
+	}
+}
+
+func TestLoadRules(t *testing.T) {
+	fsys := fstest.MapFS{
+		"b.yml":          {Data: []byte(createUser)},
+		"a/bad.yml":      {Data: []byte("title: x")},
+		"b.examples.yml": {Data: []byte("positive: []")},
+		".git/x.yml":     {Data: []byte("title: x")},
+		"readme.md":      {Data: []byte("x")},
+	}
+	rules, err := detect.LoadRules(fsys, ".", "mine")
+	if len(rules) != 1 || rules[0].File != "mine/b.yml" || err == nil || !strings.Contains(err.Error(), "mine/a/bad.yml:1:1") {
+		t.Errorf("%v, %v", rules, err)
+	}
+}
+
+// TestSharedLogs runs the public rules over the recorded intrusion.
+func TestSharedLogs(t *testing.T) {
+	g := allRules(t)
+	sources, err := logs.Files(shared(t, "cloudtrail/invictus"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := map[string]int{}
+	stats, err := detect.Run(context.Background(), sources, g, detect.Options{Problem: func(p logs.Problem) { t.Error(p) }}, func(m *detect.Match) error {
+		rules[m.Rule.Title]++
+		if len(m.Finding.EventIDs) == 0 || m.Finding.Actor == "" || m.Finding.Time.IsZero() || len(m.Finding.Evidence) == 0 {
+			t.Errorf("an incomplete finding: %+v", m.Finding)
+		}
+		return nil
+	})
+	if err != nil || stats.Events < 2900 {
+		t.Fatal(stats, err)
+	}
+	for _, want := range []string{"AWS CloudTrail Important Change", "AWS VPC Flow Logs Deleted", "AWS Successful Console Login Without MFA", "AWS STS AssumeRole Misuse"} {
+		if rules[want] == 0 {
+			t.Errorf("%q found nothing in the recorded intrusion; found %v", want, rules)
+		}
+	}
+}
