@@ -25,11 +25,7 @@ type meter struct {
 func newMeter(a *App) *meter {
 	m := &meter{app: a, last: a.Now()}
 	if !a.quiet && isTerminal(a.Stderr) {
-		options := []progress.Option{progress.WithWidth(30)}
-		if !a.colorFor(a.Stderr) {
-			options = append(options, progress.WithFillCharacters('#', '.'))
-		}
-		bar := progress.New(options...)
+		bar := progress.New(progress.WithWidth(barWidth))
 		m.bar = &bar
 	}
 	return m
@@ -38,6 +34,7 @@ func newMeter(a *App) *meter {
 const (
 	redrawEvery = 100 * time.Millisecond
 	lineEvery   = 10 * time.Second
+	barWidth    = 30
 )
 
 func (m *meter) show(p collect.Progress) {
@@ -77,16 +74,23 @@ func (m *meter) show(p collect.Progress) {
 		m.app.notef("%3.0f%% %s", share*100, text)
 		return
 	}
-	if len(text) > 90 {
-		text = text[:90]
-	}
-	fmt.Fprintf(m.app.Stderr, "\r%s %s\x1b[K", m.bar.ViewAs(share), text)
+	text = text[:min(len(text), 90)]
+	fmt.Fprintf(m.app.Stderr, "\r%s %s\x1b[K", m.view(share), text)
 	m.drawn = true
+}
+
+// view draws the bar, with plain characters where colour is not wanted.
+func (m *meter) view(share float64) string {
+	if m.app.colorFor(m.app.Stderr) {
+		return m.bar.ViewAs(share)
+	}
+	full := int(max(0, min(1, share)) * barWidth)
+	return fmt.Sprintf("%s%s %3.0f%%", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), share*100)
 }
 
 func (m *meter) clear() {
 	if m.drawn {
-		fmt.Fprint(m.app.Stderr, "\r"+strings.Repeat(" ", 1)+"\r\x1b[K")
+		fmt.Fprint(m.app.Stderr, "\r\x1b[K")
 		m.drawn = false
 	}
 }

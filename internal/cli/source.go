@@ -53,12 +53,19 @@ func (o *opened) Close() {
 	}
 }
 
-// open opens an estate: a snapshot is streamed, files of the AWS CLI are read
-// whole, and without a path live AWS is collected first. types restricts what
+// open opens an estate: a snapshot is streamed (- is standard input), files of
+// the AWS CLI are read whole, and without a path live AWS is collected first. types restricts what
 // is collected live; none means everything. Errors carry their exit code.
 func (f *estateFlags) open(ctx context.Context, a *App, path string, types ...string) (*opened, error) {
 	if path == "" {
 		return f.openLive(ctx, a, types)
+	}
+	if path == "-" {
+		r, err := estate.NewReader(a.Stdin)
+		if err != nil {
+			return nil, snapshotError("standard input", err)
+		}
+		return &opened{Source: named{r, "standard input"}, Name: "standard input", close: r.Close}, nil
 	}
 	info, err := os.Stat(path)
 	if err != nil {
