@@ -90,7 +90,7 @@ type linter struct {
 }
 
 func newLinter(o Options) *linter {
-	l := &linter{kind: o.Kind, resourceType: o.ResourceType, cat: o.Catalog, extra: !o.NoExtra, seen: map[string]bool{}, budget: 60_000_000}
+	l := &linter{kind: o.Kind, resourceType: o.ResourceType, cat: o.Catalog, extra: !o.NoExtra, seen: map[string]bool{}, budget: 40_000_000}
 	if l.cat == nil {
 		l.cat = catalog.Default()
 	}
