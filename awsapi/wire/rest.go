@@ -416,7 +416,7 @@ func readHeader(m *model.Member, h http.Header, request bool) (any, bool, error)
 			}
 			out[key] = strings.Join(h[name], ",")
 		}
-		return out, len(out) > 0, nil
+		return out, !request || len(out) > 0, nil
 	}
 	values := h.Values(memberName(m))
 	if len(values) == 0 {
