@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/bartizan-security/bartizan/awsapi"
 	"github.com/bartizan-security/bartizan/catalog"
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/logs"
@@ -219,13 +221,14 @@ func ruleIs(r *sigma.Rule, word string) bool {
 func newDetectCommand(a *App) *cobra.Command {
 	var flowFormat string
 	var workers int
+	live := &logBucket{}
 	c := &cobra.Command{
 		Use:   "detect PATH…",
 		Short: "Find attacks in AWS logs",
 		Long: `detect reads AWS logs and states every match of a detection rule as a finding.
 
-A PATH is a file, a folder with files in any depth, or - for standard input.
-What a file is, detect sees by its content: CloudTrail (delivered objects, JSON
+A PATH is a file, a folder with files in any depth, s3://bucket/prefix, or - for
+standard input. What a file is, detect sees by its content: CloudTrail (delivered objects, JSON
 Lines, EventBridge, lookup-events, Lake, Insights), VPC and transit gateway flow
 logs (text and Parquet), ALB, NLB and CLB logs, S3 access logs, CloudFront, WAF,
 Route 53 resolver queries, GuardDuty and Security Hub findings; plain, gzip or
@@ -236,6 +239,7 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 		Example: `  bartizan detect logs/AWSLogs
   bartizan detect trail.json.gz -o jsonl
   aws cloudtrail lookup-events | bartizan detect -
+  bartizan detect s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-west-1/2024/01/02/
   bartizan detect logs --rules my-rules --only high,critical -o html=report.html
   bartizan detect flow.log --flow-format '${version} ${srcaddr} ${dstaddr} ${dstport} ${action}'`,
 		Args: cobra.MinimumNArgs(1),
@@ -243,6 +247,7 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 	rules := addRuleFlags(c)
 	flags := addReportFlags(c, "low")
 	c.Flags().StringVar(&flowFormat, "flow-format", "", "format of flow logs that have no header line, as given to AWS: '${version} ${srcaddr} …'")
+	live.addFlags(c)
 	c.Flags().IntVar(&workers, "workers", 0, "files read at once (default: one per processor)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := flags.check(a); err != nil {
@@ -252,7 +257,7 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 		if err != nil {
 			return err
 		}
-		sources, err := a.logSources(args)
+		sources, err := a.logSources(c.Context(), args, live)
 		if err != nil {
 			return err
 		}
@@ -298,12 +303,46 @@ func (a *App) detectSummary(s detect.Stats) {
 	}
 }
 
+// logBucket says how to reach logs in S3.
+type logBucket struct{ profile, region, endpoint string }
+
+func (b *logBucket) addFlags(c *cobra.Command) {
+	c.Flags().StringVar(&b.profile, "profile", "", "AWS profile for s3:// (default AWS_PROFILE)")
+	c.Flags().StringVar(&b.region, "region", "", "AWS region to start from for s3:// (default AWS_REGION or the profile's)")
+	c.Flags().StringVar(&b.endpoint, "endpoint-url", "", "endpoint for s3:// (default AWS_ENDPOINT_URL)")
+}
+
+func (b *logBucket) list(ctx context.Context, a *App, url string) ([]logs.Source, error) {
+	client, err := awsapi.New(ctx, awsapi.Options{Profile: b.profile, Region: b.region, Endpoint: b.endpoint,
+		MaxAttempts: 5, UserAgent: "bartizan/" + version(), Clock: a.Now})
+	if err != nil {
+		return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("prepare AWS client: %w", err), Hint: "check --profile, --region and the files in ~/.aws"}
+	}
+	if client.Region() == "" {
+		client = client.WithRegion("us-east-1")
+	}
+	out, err := logs.S3(ctx, client, url)
+	if err != nil {
+		return nil, &Error{Code: ExitIncomplete, Err: err, Hint: "reading logs needs s3:ListBucket and s3:GetObject, and kms:Decrypt where the bucket is encrypted with a key of yours"}
+	}
+	if len(out) == 0 {
+		return nil, incompleteErrorf("%s: no object has this prefix", url)
+	}
+	return out, nil
+}
+
 // logSources lists what the arguments name.
-func (a *App) logSources(args []string) ([]logs.Source, error) {
+func (a *App) logSources(ctx context.Context, args []string, bucket *logBucket) ([]logs.Source, error) {
 	var out []logs.Source
 	stdin := false
 	for _, arg := range args {
 		switch {
+		case logs.IsS3(arg):
+			objects, err := bucket.list(ctx, a, arg)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, objects...)
 		case arg == "-":
 			if stdin {
 				return nil, usageErrorf("standard input can be read once only")

@@ -410,6 +410,8 @@ and what the event has. + held, - did not. The exit code is 0 in either case.`,
 		Args: cobra.ExactArgs(1),
 	}
 	flags := addRuleFlags(c)
+	live := &logBucket{}
+	live.addFlags(c)
 	c.Flags().StringVar(&why, "why", "", "the `RULE` to explain: name or id")
 	out := addOutputFlag(c, "table", "json")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -430,7 +432,7 @@ and what the event has. + held, - did not. The exit code is 0 in either case.`,
 		case !r.IsDetection():
 			return usageErrorf("%s is no detection of single events; explain the rules that it refers to", r.Key())
 		}
-		sources, err := a.logSources(args)
+		sources, err := a.logSources(c.Context(), args, live)
 		if err != nil {
 			return err
 		}
