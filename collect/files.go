@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bartizan-security/bartizan/arn"
 	"github.com/bartizan-security/bartizan/estate"
 )
 
@@ -180,9 +180,12 @@ func (f *fileRun) lists(name string, doc map[string]any) bool {
 		}
 	}
 	for _, t := range found {
+		if t.Variant != "" && len(found) > 1 {
+			continue // the same items, asked for in another way
+		}
 		f.read[t.Name] = true
 		for _, v := range t.List.items.all(doc) {
-			f.add(t, v)
+			f.add(t, v, name)
 		}
 	}
 	return len(found) > 0
@@ -219,7 +222,7 @@ func (f *fileRun) fits(t *Type, v any) int {
 	return score
 }
 
-func (f *fileRun) add(t *Type, v any) {
+func (f *fileRun) add(t *Type, v any, name string) {
 	doc, ok := v.(map[string]any)
 	if name, text := v.(string); text && t.List.bare != "" {
 		doc, ok = map[string]any{t.List.bare: name}, true
@@ -232,37 +235,12 @@ func (f *fileRun) add(t *Type, v any) {
 	redactAll(doc, t.redact)
 	res := &estate.Resource{Type: t.Name, Document: doc}
 	res.Account, res.Region = whose(t, doc)
+	account, region := placeOf(name)
+	res.Account = cmp.Or(res.Account, account)
+	if !t.Global && !isGlobal(t, doc) {
+		res.Region = cmp.Or(res.Region, region)
+	}
 	f.order = append(f.order, &filed{res, t})
-}
-
-// whose reads account and region from the ARNs and owner members of an item.
-func whose(t *Type, doc map[string]any) (account, region string) {
-	for _, name := range []string{"OwnerId", "ownerId", "OwnerAccountId", "AWSAccountId"} {
-		if s, ok := doc[name].(string); ok && len(s) == 12 && account == "" {
-			account = s
-		}
-	}
-	if t.arn != "" && !strings.HasPrefix(t.arn, "arn:") {
-		if s, err := (scope{doc: doc}).name(t.arn); err == nil {
-			if a, err := arn.Parse(s); err == nil {
-				region = a.Region
-				if len(a.AccountID) == 12 {
-					account = a.AccountID
-				}
-			}
-		}
-	}
-	if region == "" {
-		for _, p := range []path{{"AvailabilityZone"}, {"Placement", "AvailabilityZone"}} {
-			if zone, ok := p.first(doc).(string); ok && len(zone) > 1 {
-				region = zone[:len(zone)-1]
-			}
-		}
-	}
-	if t.Global && t.region == nil {
-		region = ""
-	}
-	return account, region
 }
 
 // settle gives every resource its account, region and identity. What a file
@@ -293,7 +271,7 @@ func (f *fileRun) settle() {
 		if r.Account == "" {
 			r.Account = f.Account
 		}
-		if r.Region == "" && !d.typ.Global {
+		if r.Region == "" && !d.typ.Global && !isGlobal(d.typ, r.Document) {
 			r.Region = f.Region
 		}
 		s := scope{doc: r.Document, parent: map[string]any{}, account: r.Account, region: r.Region, partition: "aws"}
@@ -335,7 +313,7 @@ func (f *fileRun) part(p fileDoc) {
 		return
 	}
 	if typ.Single {
-		f.single(typ, m, p.doc)
+		f.single(typ, m, p)
 		return
 	}
 	var found []*estate.Resource
@@ -370,28 +348,26 @@ func (f *fileRun) store(r *estate.Resource, m *More, doc map[string]any) {
 // has reports whether a type's resources were listed, or need no list.
 func (f *fileRun) has(t *Type) bool { return t.Single || f.read[t.Name] }
 
-func (f *fileRun) single(t *Type, m *More, doc map[string]any) {
-	region := f.Region
+func (f *fileRun) single(t *Type, m *More, p fileDoc) {
+	account, region := placeOf(p.name)
+	account, region = cmp.Or(account, f.Account), cmp.Or(region, f.Region)
+	id := region
 	if t.Global {
-		region = ""
-	}
-	id := f.Account
-	if !t.Global {
-		id = region
+		region, id = "", account
 	}
 	if id == "" {
-		f.skip(m.Operation, "the output is of a region; say which with --region")
+		f.skip(p.name, "the output is of a region; say which with --region")
 		return
 	}
-	key := strings.Join([]string{f.Account, region, t.Name, id}, "\x00")
+	key := strings.Join([]string{account, region, t.Name, id}, "\x00")
 	r := f.resources[key]
 	if r == nil {
-		r = &estate.Resource{Type: t.Name, ID: id, Account: f.Account, Region: region, Document: map[string]any{}}
+		r = &estate.Resource{Type: t.Name, ID: id, Account: account, Region: region, Document: map[string]any{}}
 		f.resources[key] = r
 		f.order = append(f.order, &filed{r, t})
 		f.read[t.Name] = true
 	}
-	f.store(r, m, doc)
+	f.store(r, m, p.doc)
 }
 
 func (f *fileRun) estate() *estate.Estate {
@@ -430,45 +406,4 @@ func sorted(set map[string]bool) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// squash makes names comparable: GetBucketPolicy, get-bucket-policy and
-// get_bucket_policy are the same.
-func squash(s string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "", " ", "").Replace(s))
-}
-
-func kebab(op string) string {
-	var b strings.Builder
-	for i, c := range op {
-		if c >= 'A' && c <= 'Z' {
-			if i > 0 {
-				b.WriteByte('-')
-			}
-			c += 'a' - 'A'
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
-}
-
-func lastElement(s string) string { return s[strings.LastIndexAny(s, "/:")+1:] }
-
-// hasElement reports whether a file's name holds an id, bounded by what is no
-// part of a name.
-func hasElement(name, id string) bool {
-	for at := 0; ; {
-		i := strings.Index(name[at:], id)
-		if i < 0 {
-			return false
-		}
-		i += at
-		before := i == 0 || strings.ContainsRune("-_./ =@+", rune(name[i-1]))
-		end := i + len(id)
-		after := end == len(name) || strings.ContainsRune("-_./ =@+", rune(name[end]))
-		if before && after {
-			return true
-		}
-		at = i + 1
-	}
 }

@@ -39,6 +39,8 @@ func TestFilesAreRecognisedByContent(t *testing.T) {
 		{"one authorization-details file holds four types", `{"UserDetailList":[{"UserName":"u","Arn":"arn:aws:iam::111111111111:user/u"}],"GroupDetailList":[],` +
 			`"RoleDetailList":[{"RoleName":"r","Arn":"arn:aws:iam::111111111111:role/r"}],"Policies":[{"Arn":"arn:aws:iam::aws:policy/AdministratorAccess"}]}`,
 			"AWS::IAM::ManagedPolicy arn:aws:iam::aws:policy/AdministratorAccess 111111111111  map[]\nAWS::IAM::Role r 111111111111  map[]\nAWS::IAM::User u 111111111111  map[]"},
+		{"web ACLs of CloudFront are global", `{"WebACLs":[{"Name":"w","Id":"1","ARN":"arn:aws:wafv2:us-east-1:111111111111:global/webacl/w/1"}]}`, "AWS::WAFv2::WebACL 1 111111111111  map[]"},
+		{"web ACLs of a region are not", `{"WebACLs":[{"Name":"w","Id":"1","ARN":"arn:aws:wafv2:us-east-1:111111111111:regional/webacl/w/1"}]}`, "AWS::WAFv2::WebACL 1 111111111111 us-east-1 map[]"},
 		{"a byte order mark does not matter", "\ufeff" + `{"Vpcs":[{"VpcId":"vpc-1","OwnerId":"111111111111"}]}`, "AWS::EC2::VPC vpc-1 111111111111  map[]"},
 	} {
 		e, skipped, err := files(t, collect.FileOptions{}, map[string]string{"anything.json": c.text})
@@ -53,6 +55,26 @@ func TestFilesAreRecognisedByContent(t *testing.T) {
 		if s := strings.Join(got, "\n"); s != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, s, c.want)
 		}
+	}
+}
+
+// Where content does not say account and region, the path may.
+func TestPlaceFromPath(t *testing.T) {
+	e, skipped, err := files(t, collect.FileOptions{}, map[string]string{
+		"111111111111/eu-west-1/volumes.json":                       `{"Volumes":[{"VolumeId":"vol-1"}]}`,
+		"222222222222/us-gov-west-1_describe-volumes.json":          `{"Volumes":[{"VolumeId":"vol-2"}]}`,
+		"222222222222/eu-west-2/get-ebs-encryption-by-default.json": `{"EbsEncryptionByDefault":true}`,
+		"222222222222/buckets.json":                                 `{"Buckets":[{"Name":"b"}]}`,
+	})
+	if err != nil || len(skipped) > 0 {
+		t.Fatal(err, skipped)
+	}
+	var got []string
+	for r := range e.Resources() {
+		got = append(got, fmt.Sprintf("%s %s %s", r.ID, r.Account, r.Region))
+	}
+	if want := []string{"vol-1 111111111111 eu-west-1", "eu-west-2 222222222222 eu-west-2", "vol-2 222222222222 us-gov-west-1", "b 222222222222 "}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
