@@ -31,7 +31,7 @@ var ErrRequest = errors.New("malformed request")
 type evaluation struct {
 	req     *Request
 	stack   *Stack
-	caller  Caller
+	caller  Caller // of its Name, also from one call to the next
 	owner   string // the account of the resource
 	target  string // the resource that statements are compared with
 	facts   actionFacts
@@ -179,7 +179,7 @@ func Evaluate(req *Request, stack *Stack) (Decision, error) {
 var evaluations = sync.Pool{New: func() any { return new(evaluation) }}
 
 func (e *evaluation) free() {
-	e.req, e.stack, e.caller, e.more = nil, nil, Caller{}, nil
+	e.req, e.stack, e.more = nil, nil, nil
 	clear(e.hits[:e.count])
 	e.count = 0
 	evaluations.Put(e)
@@ -187,8 +187,11 @@ func (e *evaluation) free() {
 
 func (e *evaluation) start() error {
 	var err error
-	if e.caller, err = ParseCaller(e.req.Principal); err != nil {
-		return err
+	if e.caller.Name == "" || e.caller.Name != e.req.Principal {
+		if e.caller, err = ParseCaller(e.req.Principal); err != nil {
+			e.caller = Caller{}
+			return err
+		}
 	}
 	service, name, ok := strings.Cut(e.req.Action, ":")
 	if !ok || service == "" || name == "" || strings.ContainsAny(e.req.Action, "*? ") {

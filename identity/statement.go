@@ -2,6 +2,8 @@ package identity
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +30,14 @@ type Document struct {
 	Policy     *Policy
 	statements []statement
 	services   map[string][]*statement // by lower-case service: all that may match it
+	few        []serviceStatements     // the same when there are few services: faster
 	always     []*statement            // for a service that no statement names
+}
+
+// serviceStatements are the statements that may match one service.
+type serviceStatements struct {
+	service    string
+	statements []*statement
 }
 
 // statement is a compiled statement.
@@ -213,10 +222,25 @@ func (d *Document) index() {
 			d.always = append(d.always, s)
 		}
 	}
+	const few = 12
+	if len(d.services) <= few {
+		for _, service := range slices.Sorted(maps.Keys(d.services)) {
+			d.few = append(d.few, serviceStatements{service, d.services[service]})
+		}
+		d.services = nil
+	}
 }
 
 // candidates returns the statements that may match the request's service.
 func (d *Document) candidates(service string) []*statement {
+	if d.services == nil {
+		for i := range d.few {
+			if d.few[i].service == service {
+				return d.few[i].statements
+			}
+		}
+		return d.always
+	}
 	if list, ok := d.services[service]; ok {
 		return list
 	}
