@@ -349,6 +349,7 @@ func TestKeyPolicies(t *testing.T) {
 		{why: "even root needs the key policy", principal: root, action: "kms:Decrypt", resource: key, rp: pol(st("Allow", "kms:Decrypt", "*", aws(user))), want: implicit, by: identity.ResourcePolicy},
 		{why: "root with it", principal: root, action: "kms:Decrypt", resource: key, rp: delegate, want: allowed},
 		{why: "an action without a key needs no key policy", action: "kms:ListKeys", resource: "*", id: may, want: allowed},
+		{why: "even if the request names one", action: "kms:ListKeys", resource: key, id: may, want: allowed},
 		{why: "another account", principal: extUser, action: "kms:Decrypt", resource: key, id: may, rp: pol(st("Allow", "kms:Decrypt", "*", aws(other))), want: allowed},
 		{why: "the caller's account is a key that AWS sets", action: "kms:Decrypt", resource: key, rp: pol(st("Allow", "kms:*", "*", everyone, when("StringEquals", "kms:CallerAccount", acct))), want: allowed},
 		{why: "a grant allows what it lists", principal: session, action: "kms:Decrypt", resource: key, grants: grant, ctx: map[string][]string{"kms:EncryptionContext:dept": {"hr"}}, want: allowed, by: identity.KeyGrant},

@@ -26,7 +26,7 @@ func (e *evaluation) needsResourcePolicy() bool {
 	if e.service != "sts" && e.service != "kms" {
 		return false
 	}
-	seg, ok := splitARN(e.req.Resource)
+	seg, ok := splitARN(e.target)
 	if !ok {
 		return false
 	}

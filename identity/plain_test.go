@@ -123,8 +123,8 @@ func plainEvaluate(req *identity.Request, stack *identity.Stack) identity.Outcom
 	}
 	any := max(direct, viaRole, viaAccount)
 	var allow int
-	trust := service == "sts" && strings.Contains(req.Resource, ":role/") && strings.Contains("|assumerole|assumerolewithsaml|assumerolewithwebidentity|tagsession|setsourceidentity|setcontext|", "|"+strings.TrimPrefix(name, "sts:")+"|")
-	trust = trust || service == "kms" && strings.HasPrefix(req.Resource, "arn:") && strings.Contains(req.Resource, ":key/")
+	trust := service == "sts" && strings.Contains(p.target, ":role/") && strings.Contains("|assumerole|assumerolewithsaml|assumerolewithwebidentity|tagsession|setsourceidentity|setcontext|", "|"+strings.TrimPrefix(name, "sts:")+"|")
+	trust = trust || service == "kms" && strings.HasPrefix(p.target, "arn:") && strings.Contains(p.target, ":key/")
 	switch {
 	case p.acct == "":
 		allow = any
