@@ -37,7 +37,8 @@ func newEnv() (*cel.Env, error) {
 	})
 	opts := []cel.EnvOption{
 		cel.ClearMacros(),
-		cel.Macros(has, parser.AllMacro, parser.ExistsMacro, parser.ExistsOneMacro, parser.MapMacro, parser.MapFilterMacro, parser.FilterMacro),
+		cel.Macros(has, parser.AllMacro, parser.ExistsOneMacro, parser.MapMacro, parser.MapFilterMacro),
+		cel.Macros(narrowingMacros()...),
 		cel.CustomTypeAdapter(theAdapter),
 		cel.CrossTypeNumericComparisons(true),
 		cel.ParserExpressionSizeLimit(maxExpression),

@@ -120,9 +120,11 @@ func TestNull(t *testing.T) {
 
 func TestUnknown(t *testing.T) {
 	const denied = "unknown: ec2:GetDenied: access denied (UnauthorizedOperation); grant ec2:GetDenied"
-	st := testState(`{"Known":1,"Keys":[{"Id":"a","GetUse":{"N":1}},{"Id":"b"},{"Id":"c"}]}`, []estate.Gap{{Type: "AWS::EC2::FlowLog", Account: "111122223333", Region: "eu-west-1", Operation: "ec2:DescribeFlowLogs", Reason: "throttled"},
+	st := testState(`{"Known":1,"Keys":[{"Id":"a","GetUse":{"N":1}},{"Id":"b"},{"Id":"c","Vpc":"vpc-2"}],"Peer":"vpc-1","Other":"vpc-9","Second":"vpc-2","Short":"x","Route":"subnet-1"}`, []estate.Gap{{Type: "AWS::EC2::FlowLog", Account: "111122223333", Region: "eu-west-1", Operation: "ec2:DescribeFlowLogs", Reason: "throttled"},
 		{Type: "AWS::EC2::NatGateway", Account: "111122223333", Region: "us-east-1", Operation: "ec2:DescribeNatGateways", Reason: "throttled"}},
 		&estate.Resource{Type: "AWS::EC2::FlowLog", ID: "fl-1", Account: "111122223333", Region: "eu-west-1", Document: map[string]any{"ResourceId": "vpc-1"}},
+		&estate.Resource{Type: "AWS::EC2::RouteTable", ID: "rtb-1", Account: "111122223333", Region: "eu-west-1",
+			Document: map[string]any{"Associations": []any{map[string]any{"SubnetId": "subnet-1"}}}, Unknown: []estate.Gap{{Part: "Routes", Operation: "ec2:X", Reason: "denied"}}},
 		&estate.Resource{Type: "AWS::EC2::Subnet", ID: "subnet-1", Account: "111122223333", Region: "eu-west-1", Document: map[string]any{"VpcId": "vpc-1"}},
 		&estate.Resource{Type: "AWS::EC2::Subnet", ID: "subnet-2", Account: "111122223333", Region: "us-east-1", Document: map[string]any{"VpcId": "vpc-2"}})
 	const throttled = "unknown: ec2:DescribeFlowLogs: throttled"
@@ -153,6 +155,19 @@ func TestUnknown(t *testing.T) {
 		{`estate.get("AWS::EC2::FlowLog", "fl-1").ResourceId == "vpc-1"`, "true"},
 		{`estate.get("AWS::EC2::FlowLog", "fl-2") == null`, throttled},
 		{`estate.get("AWS::EC2::Subnet", "subnet-9") == null`, "true"},
+		// A predicate that demands a text is answered from an index, with the same result.
+		{`estate.byType("AWS::EC2::FlowLog").exists(f, f.ResourceId == resource.Peer)`, "true"},
+		{`estate.byType("AWS::EC2::FlowLog").exists(f, f.ResourceId == resource.Other)`, throttled},
+		{`estate.byType("AWS::EC2::FlowLog").exists(f, resource.Other == f.ResourceId && f.Status == "x")`, throttled},
+		{`estate.byType("AWS::EC2::Subnet").filter(s, s.VpcId == resource.Peer && s.State == null).size() == 1`, "true"},
+		{`estate.byType("AWS::EC2::Subnet").exists(s, s.VpcId == resource.Absent)`, "false"},
+		{`estate.byType("AWS::EC2::Subnet").exists(s, s.State == resource.Absent)`, "true"},
+		{`estate.byType("AWS::EC2::Subnet").exists(s, s.VpcId == resource.Short)`, "false"},
+		{`estate.byType("AWS::EC2::Subnet").exists(s, s.State == "x" && s.VpcId == resource.GetDenied.A)`, "false"},
+		{`estate.inRegion("AWS::EC2::Subnet").exists(s, s.VpcId == resource.Second)`, "false"},
+		{`resource.Keys.exists(k, estate.byType("AWS::EC2::Subnet").exists(s, s.VpcId == k.Vpc))`, "true"},
+		{`estate.byType("AWS::EC2::RouteTable").exists(t, t.Associations.exists(a, a.SubnetId == resource.Route))`, "true"},
+		{`estate.byType("AWS::EC2::RouteTable").exists(t, t.Routes.exists(a, a.Target == resource.Route))`, "unknown: ec2:X: denied"},
 		// A gap in another region matters only where the question goes there.
 		{`estate.inRegion("AWS::EC2::NatGateway").size() == 0`, "true"},
 		{`estate.byType("AWS::EC2::NatGateway").size() == 0`, "unknown: ec2:DescribeNatGateways: throttled"},

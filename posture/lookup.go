@@ -27,8 +27,8 @@ type accountView struct {
 	id     string
 	byType map[string][]*estate.Resource
 	gaps   []estate.Gap
-	inner  map[string]map[string][]*estate.Resource // type → text in a document → resources
-	byKey  map[string]map[string]*estate.Resource   // type → id or ARN → resource
+	inner  map[string]*textIndex                  // by type
+	byKey  map[string]map[string]*estate.Resource // type → id or ARN → resource
 }
 
 func newAccountView(st *state, a *estate.Account) *accountView {
@@ -102,24 +102,11 @@ func (v *accountView) get(typ, key string) ref.Val {
 // by its id or ARN.
 func (v *accountView) referencing(res *estate.Resource, typ string) ref.Val {
 	out := &resourceList{gap: v.gap(typ, res.Region)}
-	if v.inner == nil {
-		v.inner = map[string]map[string][]*estate.Resource{}
-	}
-	texts := v.inner[typ]
-	if texts == nil {
-		texts = map[string][]*estate.Resource{}
-		for _, r := range v.byType[typ] {
-			eachText(r.Document, 0, func(s string) {
-				if had := texts[s]; len(had) == 0 || had[len(had)-1] != r {
-					texts[s] = append(had, r)
-				}
-			})
-		}
-		v.inner[typ] = texts
-	}
-	found := slices.Clone(texts[res.ID])
+	byID, _ := v.holding(typ, res.ID)
+	found := slices.Clone(byID)
 	if res.ARN != "" && res.ARN != res.ID {
-		found = append(found, texts[res.ARN]...)
+		byARN, _ := v.holding(typ, res.ARN)
+		found = append(found, byARN...)
 	}
 	sort.SliceStable(found, func(i, j int) bool {
 		return found[i].Region < found[j].Region || found[i].Region == found[j].Region && found[i].ID < found[j].ID
@@ -130,6 +117,55 @@ func (v *accountView) referencing(res *estate.Resource, typ string) ref.Val {
 		}
 	}
 	return out
+}
+
+// holding lists, in their order, the resources of a type whose documents hold a
+// text as a value. It is not exact where a part of one of them is unknown or too
+// deep to be searched.
+func (v *accountView) holding(typ, text string) (found []*estate.Resource, exact bool) {
+	if v.inner == nil {
+		v.inner = map[string]*textIndex{}
+	}
+	ix := v.inner[typ]
+	if ix == nil {
+		ix = &textIndex{of: map[string][]*estate.Resource{}, exact: true}
+		for _, r := range v.byType[typ] {
+			ix.exact = ix.exact && len(r.Unknown) == 0
+			ix.add(r, r.Document, 0)
+		}
+		v.inner[typ] = ix
+	}
+	return ix.of[text], ix.exact
+}
+
+// textIndex finds resources by the texts in their documents.
+type textIndex struct {
+	of    map[string][]*estate.Resource
+	exact bool
+}
+
+func (ix *textIndex) add(r *estate.Resource, v any, depth int) {
+	if depth > maxWalk {
+		ix.exact = false
+		return
+	}
+	switch v := v.(type) {
+	case string:
+		if len(v) < minText || len(v) > maxText {
+			return
+		}
+		if had := ix.of[v]; len(had) == 0 || had[len(had)-1] != r {
+			ix.of[v] = append(had, r)
+		}
+	case []any:
+		for _, e := range v {
+			ix.add(r, e, depth+1)
+		}
+	case map[string]any:
+		for _, e := range v {
+			ix.add(r, e, depth+1)
+		}
+	}
 }
 
 // The types that an organization's policies hang on.
@@ -195,27 +231,11 @@ func (v *accountView) controlPolicies(res *estate.Resource, kind string) ref.Val
 	return out
 }
 
-const maxWalk = 64 // how deep a document is searched for references
-
-func eachText(v any, depth int, visit func(string)) {
-	if depth > maxWalk {
-		return
-	}
-	switch v := v.(type) {
-	case string:
-		if len(v) >= 3 && len(v) <= 512 {
-			visit(v)
-		}
-	case []any:
-		for _, e := range v {
-			eachText(e, depth+1, visit)
-		}
-	case map[string]any:
-		for _, e := range v {
-			eachText(e, depth+1, visit)
-		}
-	}
-}
+const (
+	maxWalk = 64  // how deep a document is searched for references
+	minText = 3   // shorter texts refer to nothing
+	maxText = 512 // and longer ones neither
+)
 
 // organizationView answers lookups across accounts. Until the walk over the
 // accounts has ended, what it does not know yet is unknown.
@@ -339,6 +359,16 @@ func lookupOptions() []cel.EnvOption {
 			cel.MemberOverload("estate_inRegion", []*cel.Type{estateType, cel.StringType}, list, cel.BinaryBinding(func(e, t ref.Val) ref.Val {
 				h := e.(*handle)
 				return h.acct.list(string(t.(types.String)), h.region)
+			}))),
+		// Nobody writes these two: see narrowingMacros.
+		cel.Function("byTypeMentioning",
+			cel.MemberOverload("estate_byTypeMentioning", []*cel.Type{estateType, cel.StringType, cel.DynType}, list, cel.OverloadIsNonStrict(), cel.FunctionBinding(func(a ...ref.Val) ref.Val {
+				return a[0].(*handle).acct.listMentioning(string(a[1].(types.String)), "", a[2])
+			}))),
+		cel.Function("inRegionMentioning",
+			cel.MemberOverload("estate_inRegionMentioning", []*cel.Type{estateType, cel.StringType, cel.DynType}, list, cel.OverloadIsNonStrict(), cel.FunctionBinding(func(a ...ref.Val) ref.Val {
+				h := a[0].(*handle)
+				return h.acct.listMentioning(string(a[1].(types.String)), h.region, a[2])
 			}))),
 		cel.Function("get",
 			cel.MemberOverload("estate_get", []*cel.Type{estateType, cel.StringType, cel.DynType}, cel.DynType, cel.FunctionBinding(func(a ...ref.Val) ref.Val {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -15,9 +16,33 @@ import (
 )
 
 // policyCache keeps the policies parsed last: several controls read the same.
+//
+// A policy that is an object is known by the address of its map, which the entry
+// keeps alive, so that no other map gets that address.
 type policyCache struct {
-	mu    sync.Mutex
-	texts map[string]*identity.Policy
+	mu      sync.Mutex
+	texts   map[string]*identity.Policy
+	objects map[uintptr]parsedObject
+}
+
+type parsedObject struct {
+	members map[string]any
+	policy  *identity.Policy
+}
+
+func (c *policyCache) findObject(m map[string]any) *identity.Policy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.objects[reflect.ValueOf(m).Pointer()].policy
+}
+
+func (c *policyCache) keepObject(m map[string]any, p *identity.Policy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.objects == nil || len(c.objects) >= maxPolicies {
+		c.objects = make(map[uintptr]parsedObject, maxPolicies)
+	}
+	c.objects[reflect.ValueOf(m).Pointer()] = parsedObject{m, p}
 }
 
 func (c *policyCache) find(text string) *identity.Policy {
@@ -47,11 +72,19 @@ func (c *policyCache) parse(v ref.Val) (*identity.Policy, error) {
 	case types.String:
 		text = string(v)
 	case *object:
+		if p := c.findObject(v.members); p != nil {
+			return p, nil
+		}
 		b, err := json.Marshal(v.members)
 		if err != nil {
 			return nil, fmt.Errorf("read policy: %w", err)
 		}
-		text = string(b)
+		p, err := identity.ParsePolicy(b)
+		if err != nil {
+			return nil, fmt.Errorf("read policy: %w", err)
+		}
+		c.keepObject(v.members, p)
+		return p, nil
 	default:
 		return nil, fmt.Errorf("read policy: want a text or an object, not %s", v.Type().TypeName())
 	}
