@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -274,6 +275,52 @@ func FuzzLookup(f *testing.F) {
 			t.Errorf("%v, %v", op, err)
 		}
 	})
+}
+
+func FuzzRoute(f *testing.F) {
+	f.Add("s3", "PUT", "/bucket/a%20b//c", "uploadId=1&partNumber=2", "", "x", "bucket.s3.amazonaws.com")
+	f.Add("lambda", "POST", "/2015-03-31/functions/f/invocations", "", "", "{}", "")
+	f.Add("ec2", "POST", "/", "", "", "Action=DescribeVpcs&VpcId.1=x&Filter.1.Name=a", "")
+	f.Add("dynamodb", "POST", "/", "", "DynamoDB_20120810.PutItem", `{"TableName":"t","Item":{"a":{"S":"x"}}}`, "")
+	f.Fuzz(func(t *testing.T, service, method, path, query, target, body, host string) {
+		r := &wire.Request{Method: method, Path: path, Query: query, Host: host, Body: []byte(body), Header: http.Header{}}
+		if target != "" {
+			r.Header.Set("X-Amz-Target", target)
+		}
+		op, p, err := Route(service, r)
+		if err == nil {
+			_, _ = wire.DecodeRequest(op, p, r)
+		}
+	})
+}
+
+// BenchmarkDecodeInstances reads DescribeInstances answers as EC2 sends them.
+func BenchmarkDecodeInstances(b *testing.B) {
+	op, err := LookupOperation("ec2", "DescribeInstances")
+	if err != nil {
+		b.Fatal(err)
+	}
+	instance := map[string]any{}
+	for _, m := range op.Output.Member("Reservations").Shape.Element.Shape.Member("Instances").Shape.Element.Shape.Members {
+		instance[m.Name] = example(m.Shape, 4)
+	}
+	instance["SecurityGroups"] = []any{map[string]any{"GroupId": "sg-0123456789abcdef0", "GroupName": "web"}}
+	instance["Tags"] = []any{map[string]any{"Key": "Name", "Value": "web-1"}, map[string]any{"Key": "team", "Value": "core"}}
+	var reservations []any
+	for range 1000 {
+		reservations = append(reservations, map[string]any{"OwnerId": "111111111111", "Instances": []any{instance}})
+	}
+	r, err := wire.EncodeResponse(op, "", map[string]any{"Reservations": reservations}, "id")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(r.Body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.DecodeResponse(op, "", r); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkOpenCatalogue(b *testing.B) {

@@ -51,6 +51,7 @@ func newIdentity(credentials aws.CredentialsProvider) *identity {
 const (
 	defaultAttempts = 5
 	defaultRetry    = 20 * time.Second
+	defaultTimeout  = time.Minute
 	defaultMaxBody  = 256 << 20
 )
 
@@ -79,7 +80,7 @@ func New(ctx context.Context, options Options) (*Client, error) {
 	}
 	options.defaults()
 	b := &base{options: options, config: cfg, signer: v4.NewSigner()}
-	b.http = httpClient(options.HTTPClient, cfg.HTTPClient)
+	b.http = httpClient(options, cfg.HTTPClient)
 	creds := cfg.Credentials
 	if options.Anonymous {
 		creds = nil
@@ -93,6 +94,9 @@ func (o *Options) defaults() {
 	}
 	if o.MaxRetryWait <= 0 {
 		o.MaxRetryWait = defaultRetry
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = defaultMaxBody
@@ -110,9 +114,9 @@ func (o *Options) defaults() {
 
 // httpClient is the given client or the configuration's, which knows
 // AWS_CA_BUNDLE. It never follows redirects: a signature is good for one host.
-func httpClient(given *http.Client, configured aws.HTTPClient) aws.HTTPClient {
-	if given != nil {
-		c := *given
+func httpClient(options Options, configured aws.HTTPClient) aws.HTTPClient {
+	if options.HTTPClient != nil {
+		c := *options.HTTPClient
 		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		return &c
 	}
@@ -120,7 +124,10 @@ func httpClient(given *http.Client, configured aws.HTTPClient) aws.HTTPClient {
 	if !ok {
 		buildable = awshttp.NewBuildableClient()
 	}
-	return buildable.WithTransportOptions(func(t *http.Transport) { t.MaxIdleConnsPerHost = 64 })
+	return buildable.WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = 64
+		t.ResponseHeaderTimeout = options.Timeout
+	})
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

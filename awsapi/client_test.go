@@ -343,6 +343,22 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
+func TestSilentServers(t *testing.T) {
+	stop := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
+	defer server.Close()
+	defer close(stop)
+	quiet(t)
+	c, err := awsapi.New(t.Context(), awsapi.Options{Region: "eu-west-1", Endpoint: server.URL, Timeout: 50 * time.Millisecond, MaxAttempts: 2,
+		Sleep: func(context.Context, time.Duration) error { return nil }, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Call(t.Context(), "dynamodb", "ListTables", nil); err == nil || !strings.Contains(err.Error(), "timeout") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNoCredentials(t *testing.T) {
 	c := newClient(t, func(*http.Request) *http.Response { t.Error("a request was sent"); return reply(200, "{}") }, func(o *awsapi.Options) {
 		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {

@@ -21,6 +21,7 @@ type Options struct {
 	DualStack    bool
 	MaxAttempts  int           // 0: 5
 	MaxRetryWait time.Duration // longest wait between attempts; 0: 20 s
+	Timeout      time.Duration // longest wait for an answer to begin; 0: one minute, as boto3 waits
 	MaxBody      int64         // bytes of an answer that are read; 0: 256 MB
 	HTTPClient   *http.Client  // for calls of services; nil for the SDK's, which knows AWS_CA_BUNDLE and proxies
 	UserAgent    string        // appended to the User-Agent header

@@ -72,7 +72,7 @@ func nextInput(op *model.Operation, input, page map[string]any) (map[string]any,
 	for k, v := range input {
 		out[k] = v
 	}
-	any, same := false, true
+	more, same := false, true
 	for i, name := range p.InputTokens {
 		token, err := search(p.OutputTokens[i], page)
 		if err != nil {
@@ -80,16 +80,16 @@ func nextInput(op *model.Operation, input, page map[string]any) (map[string]any,
 		}
 		same = same && reflect.DeepEqual(token, out[name])
 		if jmes.Truthy(token) {
-			any = true
+			more = true
 			out[name] = token
 		} else {
 			delete(out, name)
 		}
 	}
-	if any && same {
+	if more && same {
 		return nil, false, fmt.Errorf("%s %s: page after page has the same token; the listing would never end", op.Service.Name, op.Name)
 	}
-	return out, any, nil
+	return out, more, nil
 }
 
 // All is the pages of an operation joined into one output, as the AWS CLI joins

@@ -225,11 +225,11 @@ func encodeRESTBody(shape *model.Shape, p model.Protocol, root string, ns model.
 		body, err := encodeJSONBody(shape, v)
 		return body, "application/json", err
 	}
-	any := response
+	filled := response
 	for _, m := range shape.Members {
-		any = any || m.Location == model.Body && v[m.Name] != nil
+		filled = filled || m.Location == model.Body && v[m.Name] != nil
 	}
-	if !any {
+	if !filled {
 		return nil, "", nil
 	}
 	if ns.URI == "" {

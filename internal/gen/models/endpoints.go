@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -46,6 +47,40 @@ func regions(p *rawPartition) []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// listed returns the regions in which AWS lists each service, by its endpoint
+// prefix. Entries that are no region, such as fips-us-east-1, are left out.
+func (r *release) listed() (map[string][]string, error) {
+	data, err := r.read("endpoints.json")
+	if err != nil {
+		return nil, err
+	}
+	var raw struct {
+		Partitions []struct {
+			Regions  map[string]any `json:"regions"`
+			Services map[string]struct {
+				Endpoints map[string]any `json:"endpoints"`
+			} `json:"services"`
+		} `json:"partitions"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return nil, fmt.Errorf("read endpoints: %w", err)
+	}
+	out := map[string][]string{}
+	for _, p := range raw.Partitions {
+		for prefix, s := range p.Services {
+			for region := range s.Endpoints {
+				if _, ok := p.Regions[region]; ok {
+					out[prefix] = append(out[prefix], region)
+				}
+			}
+		}
+	}
+	for _, list := range out {
+		sort.Strings(list)
+	}
+	return out, nil
 }
 
 // endpoints evaluates the rules for every region, and gives each operation the
@@ -159,7 +194,7 @@ func (e *evaluator) inPartition(set *ruleSet, params scope, p *rawPartition, var
 			in[k] = v
 		}
 		a, err := e.evaluate(set, in)
-		if err == errNoRule {
+		if errors.Is(err, errNoRule) {
 			a = answer{err: "the service's endpoint rules do not cover the region"}
 		} else if err != nil {
 			return nil, err

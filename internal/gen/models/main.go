@@ -56,6 +56,10 @@ func run(wheel, out string) error {
 	if err != nil {
 		return err
 	}
+	listed, err := r.listed()
+	if err != nil {
+		return err
+	}
 	var services []*model.Service
 	operations := 0
 	for _, name := range r.services() {
@@ -63,6 +67,7 @@ func run(wheel, out string) error {
 		if err != nil {
 			return err
 		}
+		s.Regions = listed[s.EndpointPrefix]
 		services = append(services, s)
 		operations += len(s.Operations)
 	}
