@@ -204,3 +204,20 @@ func TestSharedLogs(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeCompressedFile reads a file that is larger than what is read ahead,
+// whole and cut short.
+func TestLargeCompressedFile(t *testing.T) {
+	g := compile(t, createUser)
+	files := corpus(30_000, 30_000)
+	for _, c := range []struct {
+		text     string
+		problems int64
+	}{{string(files[0]), 0}, {string(files[0][:len(files[0])-1000]), 1}} {
+		var problems []string
+		_, stats := run(t, g, detect.Options{Problem: func(p logs.Problem) { problems = append(problems, p.Error()) }}, c.text)
+		if stats.Malformed < c.problems || c.problems == 0 && (stats.Malformed > 0 || stats.Events != 30_000) || stats.Events < 29_000 {
+			t.Errorf("%+v %v", stats, problems)
+		}
+	}
+}

@@ -120,6 +120,12 @@ func (r *Reader) read(ctx context.Context, src Source, f io.ReadCloser) error {
 		return nil
 	}
 	s := &stream{r: &ratioReader{r: body, in: counted, compressed: body != in}, buf: r.spare}
+	if body != in && in == io.Reader(r.in) {
+		// A large compressed source: decompress it beside the matching.
+		a := readAhead(s.r)
+		defer a.stop()
+		s.r = a
+	}
 	err = r.records(ctx, src, s)
 	r.spare = s.buf
 	if cap(r.spare) > 2<<20 {

@@ -1,6 +1,10 @@
 package sigma
 
-import "github.com/bartizan-security/bartizan/detect/event"
+import (
+	"math/bits"
+
+	"github.com/bartizan-security/bartizan/detect/event"
+)
 
 // index finds the rules that can match a CloudTrail event from a few fields of
 // few values. For each combination of values it remembers which rules are not
@@ -21,7 +25,7 @@ type dimension struct {
 }
 
 // A dimension whose values keep being new is given up.
-const trial, mostMissed = 4096, trial / 5
+const trial, mostMissed = 1024, trial / 4
 
 // maxSeen bounds the memory of a dimension; when it is full it starts afresh.
 const maxSeen, maxKey = 4096, 512
@@ -33,7 +37,6 @@ func newIndex(g *Engine) *index {
 		{"eventSource", "eventName"},
 		{"userIdentity.type", "errorCode", "eventType"},
 		{"userAgent"},
-		{"userIdentity.arn"},
 	} {
 		d := &dimension{seen: map[string][]uint64{}}
 		for _, p := range paths {
@@ -88,21 +91,29 @@ func (x *index) candidates(m *Matcher) []uint64 {
 		if d.off {
 			continue
 		}
+		if i > 0 && few(x.left) {
+			break
+		}
 		set := x.lookup(m, d)
 		if i == 0 {
 			copy(x.left, set)
 			continue
 		}
-		any := uint64(0)
 		for w := range x.left {
 			x.left[w] &= set[w]
-			any |= x.left[w]
-		}
-		if any == 0 {
-			break
 		}
 	}
 	return x.left
+}
+
+// few reports whether trying the rules that are left costs less than looking
+// for more that are refuted.
+func few(set []uint64) bool {
+	n := 0
+	for _, w := range set {
+		n += bits.OnesCount64(w)
+	}
+	return n <= 2
 }
 
 func (x *index) lookup(m *Matcher, d *dimension) []uint64 {
