@@ -18,6 +18,7 @@ type accountRun struct {
 	*run
 	id         string
 	session    Session
+	limits     limits
 	management bool // it is the organization's management account, or that is not known
 
 	mu       sync.Mutex
@@ -168,7 +169,7 @@ func (a *accountRun) facts(ctx context.Context, out *estate.Account) {
 	if !asks {
 		return
 	}
-	org, err := a.call(ctx, a.api(a.home), a.home, "organizations", "DescribeOrganization", nil)
+	org, err := a.patient(ctx, a.limits.of("organizations", a.home, a.Parallel), a.api(a.home), "organizations", "DescribeOrganization", nil)
 	if err != nil {
 		// Not known: ask, and let AWS refuse. Without an organization, AWS says so.
 		a.management = !matches(err, []string{"AWSOrganizationsNotInUseException"})

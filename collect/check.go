@@ -43,7 +43,7 @@ func Diagnose(ctx context.Context, s Session, c *Catalogue, types []*Type) (*Dia
 	if types == nil {
 		types = c.types
 	}
-	r := &run{Options: Options{Catalogue: c, Parallel: 6, MaxRetries: 5, Sleep: sleep}, limits: map[string]*limiter{}, gaps: map[string]*GapCount{}}
+	r := &run{Options: Options{Catalogue: c, Parallel: 6, MaxRetries: 5, Sleep: sleep}, gaps: map[string]*GapCount{}}
 	if err := r.identify(ctx, s); err != nil {
 		return nil, fmt.Errorf("ask who the caller is: %w", err)
 	}

@@ -70,3 +70,22 @@ func (l *limiter) wake() {
 		l.running++
 	}
 }
+
+// limits are the limiters of one account: AWS throttles each account by itself.
+type limits struct {
+	mu sync.Mutex
+	by map[string]*limiter
+}
+
+func (l *limits) of(service, region string, most int) *limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := service + " " + region
+	if l.by == nil {
+		l.by = map[string]*limiter{}
+	}
+	if l.by[key] == nil {
+		l.by[key] = newLimiter(most)
+	}
+	return l.by[key]
+}

@@ -110,8 +110,8 @@ type run struct {
 	types     []*Type
 	scope     []string // the accounts to read
 
+	limits   limits // of calls made for no account in particular
 	mu       sync.Mutex
-	limits   map[string]*limiter
 	progress Progress
 	gaps     map[string]*GapCount
 	summary  Summary
@@ -122,7 +122,7 @@ type run struct {
 // middle. An error means that there is no snapshot: wrong credentials, no
 // network, a type or option that does not exist, or w failed.
 func Run(ctx context.Context, s Session, o Options, w io.Writer) (*Summary, error) {
-	r := &run{Options: o, limits: map[string]*limiter{}, gaps: map[string]*GapCount{}}
+	r := &run{Options: o, gaps: map[string]*GapCount{}}
 	r.Parallel = cmp.Or(o.Parallel, 6)
 	r.AtOnce = cmp.Or(o.AtOnce, 4)
 	r.MaxRetries = cmp.Or(o.MaxRetries, 5)
@@ -361,19 +361,13 @@ func (r *run) report(change func(*Progress)) {
 	}
 }
 
-func (r *run) limit(service, region string) *limiter {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	k := service + " " + region
-	if r.limits[k] == nil {
-		r.limits[k] = newLimiter(r.Parallel)
-	}
-	return r.limits[k]
+// call calls one operation for no account in particular.
+func (r *run) call(ctx context.Context, api API, region, service, operation string, input map[string]any) (map[string]any, error) {
+	return r.patient(ctx, r.limits.of(service, region, r.Parallel), api, service, operation, input)
 }
 
-// call calls one operation, waits its turn, and after throttling tries again.
-func (r *run) call(ctx context.Context, api API, region, service, operation string, input map[string]any) (map[string]any, error) {
-	l := r.limit(service, region)
+// patient calls one operation, waits its turn, and after throttling tries again.
+func (r *run) patient(ctx context.Context, l *limiter, api API, service, operation string, input map[string]any) (map[string]any, error) {
 	wait := time.Second
 	for try := 0; ; try++ {
 		if err := l.acquire(ctx); err != nil {

@@ -191,7 +191,7 @@ func (a *accountRun) shared(ctx context.Context, region, service, operation stri
 }
 
 func (a *accountRun) ask(ctx context.Context, region, service, operation string, in map[string]any) (map[string]any, error) {
-	out, err := a.call(ctx, a.api(region), region, service, operation, in)
+	out, err := a.patient(ctx, a.limits.of(service, region, a.Parallel), a.api(region), service, operation, in)
 	if err == nil || !unresolved(err) && !notOffered(err) && ctx.Err() == nil {
 		a.mu.Lock()
 		a.answered[region] = true
