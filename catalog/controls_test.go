@@ -11,7 +11,7 @@ import (
 	"github.com/bartizan-security/bartizan/posture"
 )
 
-func loadControls(t *testing.T) []*posture.Control {
+func loadControls(t testing.TB) []*posture.Control {
 	t.Helper()
 	sub, err := fs.Sub(Controls, "controls")
 	if err != nil {

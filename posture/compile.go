@@ -176,9 +176,7 @@ func (k *compiler) compile(name, text string, wantBool bool) (cel.Program, [][]s
 		return fail("%w", w.err)
 	}
 	opts := []cel.ProgramOption{cel.CustomDecoratorV2(friendlyNull)}
-	if w.loops {
-		// Without a loop the cost is bounded by the text, and counting it would
-		// make the evaluation several times slower.
+	if w.costly {
 		opts = append(opts, cel.CostLimit(costLimit))
 	}
 	program, err := k.env.Program(checked, opts...)
@@ -235,8 +233,14 @@ func (k *compiler) message(text string) []span {
 type walker struct {
 	k     *compiler
 	paths [][]string
-	loops bool
 	err   error
+
+	// costly: a loop within a loop walks something whose steps are not counted,
+	// neither part of a document nor a lookup. Counting CEL's cost makes an
+	// evaluation several times slower, so it is done only there; without a loop,
+	// or with one, the cost is linear in the document.
+	costly bool
+	depth  int
 }
 
 // memberPath returns the member path of a chain of selections that starts at
@@ -295,12 +299,30 @@ func (w *walker) walk(e ast.Expr) {
 			w.walk(x.AsMapEntry().Value())
 		}
 	case ast.ComprehensionKind:
-		w.loops = true
 		c := e.AsComprehension()
-		for _, x := range []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
+		if w.depth > 0 && !counted(c.IterRange()) {
+			w.costly = true
+		}
+		w.walk(c.IterRange())
+		w.depth++
+		for _, x := range []ast.Expr{c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
 			w.walk(x)
 		}
+		w.depth--
 	}
+}
+
+// counted reports whether walking a value counts the steps: part of a document,
+// a lookup, or a list that is written out.
+func counted(e ast.Expr) bool {
+	switch e.Kind() {
+	case ast.SelectKind, ast.IdentKind, ast.ListKind:
+		return true
+	case ast.CallKind:
+		c := e.AsCall()
+		return c.IsMemberFunction() && c.Target().Kind() == ast.IdentKind && (c.Target().AsIdent() == "estate" || c.Target().AsIdent() == "organization")
+	}
+	return false
 }
 
 // lookup notes which types a control looks up; their names must be literal, so

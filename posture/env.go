@@ -24,6 +24,11 @@ import (
 // believable resource.
 const costLimit = 1_000_000
 
+// maxSteps bounds how many elements one evaluation walks, in all its loops.
+// Counting them costs next to nothing, unlike CEL's cost limit, which is used
+// for the expressions that this does not bound (see walker.costly).
+const maxSteps = 1_000_000
+
 // maxExpression bounds the text of one expression, in bytes.
 const maxExpression = 16 << 10
 
@@ -121,6 +126,7 @@ type state struct {
 	org     *handle
 	scope   map[string]bool // nil: every type was asked for
 	gaps    []estate.Gap    // what this evaluation met; an unknown's id is an index into it
+	steps   int             // elements that this evaluation walked
 	later   bool            // whether it met what is only known at the end
 }
 
@@ -134,6 +140,22 @@ func newState(now time.Time) *state {
 func (st *state) reset() {
 	st.gaps = st.gaps[:0]
 	st.later = false
+	st.steps = 0
+}
+
+// step counts an element and returns an error when there were too many.
+func (st *state) step() ref.Val {
+	if st == nil {
+		return nil
+	}
+	if st.steps++; st.steps > maxSteps {
+		return errTooLong()
+	}
+	return nil
+}
+
+func errTooLong() ref.Val {
+	return types.NewErr("cost limit exceeded: more than %d elements walked", maxSteps)
 }
 
 func (st *state) unknown(g estate.Gap) ref.Val {

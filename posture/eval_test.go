@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 
 	"github.com/bartizan-security/bartizan/estate"
@@ -18,13 +17,10 @@ func evaluate(t *testing.T, text string, st *state) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ast, issues := env.Compile(text)
-	if issues.Err() != nil {
-		t.Fatalf("%s: %v", text, issues.Err())
-	}
-	p, err := env.Program(ast, cel.CustomDecoratorV2(friendlyNull), cel.CostLimit(costLimit))
-	if err != nil {
-		t.Fatal(err)
+	k := &compiler{env: env, lookups: map[string]bool{}, reads: map[string]bool{}}
+	p, _ := k.compile("test", text, false)
+	if len(k.errs) > 0 {
+		t.Fatalf("%s: %v", text, k.errs)
 	}
 	st.reset()
 	switch v := eval(p, st).(type) {
@@ -233,8 +229,13 @@ func TestFunctions(t *testing.T) {
 func TestCostLimit(t *testing.T) {
 	big := "[" + strings.TrimSuffix(strings.Repeat("1,", 5000), ",") + "]"
 	st := testState(`{"L":`+big+`}`, nil)
-	got := evaluate(t, `resource.L.all(a, resource.L.all(b, resource.L.all(c, a == b || b == c || true)))`, st)
-	if !strings.Contains(got, "cost limit exceeded") {
-		t.Errorf("got %s", got)
+	for _, text := range []string{
+		`resource.L.all(a, resource.L.all(b, resource.L.all(c, a == b || b == c || true)))`,
+		`resource.L.all(a, resource.L.filter(x, true).all(b, resource.L.map(x, x).all(c, a == b || b == c || true)))`,
+		`resource.L.map(a, resource.L.map(b, resource.L)).size() == 0`,
+	} {
+		if got := evaluate(t, text, st); !strings.Contains(got, "cost limit exceeded") {
+			t.Errorf("%s: got %s", text, got)
+		}
 	}
 }

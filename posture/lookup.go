@@ -65,7 +65,7 @@ func (v *accountView) gap(typ, region string) ref.Val {
 }
 
 func (v *accountView) list(typ, region string) ref.Val {
-	out := &resourceList{gap: v.gap(typ, region)}
+	out := &resourceList{st: v.st, gap: v.gap(typ, region)}
 	for _, r := range v.byType[typ] {
 		if region == "" || r.Region == region {
 			out.items = append(out.items, v.st.object(r))
@@ -101,7 +101,7 @@ func (v *accountView) get(typ, key string) ref.Val {
 // referencing lists the resources of a type whose documents mention a resource
 // by its id or ARN.
 func (v *accountView) referencing(res *estate.Resource, typ string) ref.Val {
-	out := &resourceList{gap: v.gap(typ, res.Region)}
+	out := &resourceList{st: v.st, gap: v.gap(typ, res.Region)}
 	byID, _ := v.holding(typ, res.ID)
 	found := slices.Clone(byID)
 	if res.ARN != "" && res.ARN != res.ID {
@@ -181,7 +181,7 @@ const maxOrgDepth = 10
 // controlPolicies lists the content of the organization's policies of one kind
 // that hang on an account or organizational unit or on any of its ancestors.
 func (v *accountView) controlPolicies(res *estate.Resource, kind string) ref.Val {
-	out := &resourceList{gap: v.gap(typeOrgPolicy, "")}
+	out := &resourceList{st: v.st, gap: v.gap(typeOrgPolicy, "")}
 	above := map[string]bool{}
 	for at := res; at != nil && len(above) < maxOrgDepth; {
 		above[at.ID] = true
@@ -301,7 +301,7 @@ func (v *organizationView) gap(typ string) ref.Val {
 }
 
 func (v *organizationView) list(typ string) ref.Val {
-	out := &resourceList{gap: v.gap(typ)}
+	out := &resourceList{st: v.st, gap: v.gap(typ)}
 	if v.ready {
 		for _, r := range v.byType[typ] {
 			out.items = append(out.items, v.st.object(r))

@@ -123,7 +123,7 @@ func (v *accountView) listMentioning(typ, region string, key ref.Val) ref.Val {
 	if !exact {
 		return v.list(typ, region)
 	}
-	out := &resourceList{gap: v.gap(typ, region)}
+	out := &resourceList{st: v.st, gap: v.gap(typ, region)}
 	for _, r := range found {
 		if region == "" || r.Region == region {
 			out.items = append(out.items, v.st.object(r))

@@ -239,6 +239,9 @@ func (r *rule) decide(st *state) (finding.Status, string) {
 
 func eval(p cel.Program, st *state) ref.Val {
 	v, _, err := p.Eval(st)
+	if st.steps > maxSteps {
+		return errTooLong() // whatever it says: a loop was cut short
+	}
 	if err != nil {
 		return types.WrapErr(err)
 	}

@@ -57,11 +57,12 @@ func (absent) Iterator() traits.Iterator    { return &iterator{} }
 func (absent) IsZeroValue() bool            { return true }
 func (absent) Fold(traits.Folder)           {}
 
-// iterator walks values; a nil one is empty.
+// iterator walks values; the zero one is empty.
 type iterator struct {
 	ref.Val
 	values []ref.Val
 	next   int
+	st     *state // where steps are counted, or nil
 }
 
 func (i *iterator) HasNext() ref.Val { return types.Bool(i.next < len(i.values)) }
@@ -69,8 +70,106 @@ func (i *iterator) Next() ref.Val {
 	if i.next >= len(i.values) {
 		return nil
 	}
+	if err := i.st.step(); err != nil {
+		i.next = len(i.values)
+		return err
+	}
 	i.next++
 	return i.values[i.next-1]
+}
+
+// list is a JSON array. Walking it counts the steps of the evaluation.
+type list struct {
+	values []any
+	st     *state
+}
+
+var _ traits.Lister = (*list)(nil)
+
+// plain is the same list as CEL has them, for what is rarely asked for.
+func (l *list) plain() traits.Lister { return types.NewDynamicList(theAdapter, l.values) }
+
+func (l *list) ConvertToNative(t reflect.Type) (any, error) { return l.plain().ConvertToNative(t) }
+func (l *list) ConvertToType(t ref.Type) ref.Val {
+	if t == types.ListType {
+		return l
+	}
+	return l.plain().ConvertToType(t)
+}
+func (l *list) Equal(other ref.Val) ref.Val {
+	if o, ok := other.(*list); ok {
+		other = o.plain()
+	}
+	return l.plain().Equal(other)
+}
+func (l *list) Type() ref.Type { return types.ListType }
+func (l *list) Value() any     { return l.values }
+func (l *list) Add(other ref.Val) ref.Val {
+	if o, ok := other.(*list); ok {
+		other = o.plain()
+	}
+	return l.plain().Add(other)
+}
+func (l *list) Contains(v ref.Val) ref.Val {
+	for _, e := range l.values {
+		if wrap(e, l.st).Equal(v) == types.True {
+			return types.True
+		}
+	}
+	return types.False
+}
+func (l *list) Get(index ref.Val) ref.Val {
+	i, err := types.IndexOrError(index)
+	if err != nil {
+		return types.WrapErr(err)
+	}
+	if i < 0 || i >= len(l.values) {
+		return types.NewErr("index out of bounds: %d", i)
+	}
+	return wrap(l.values[i], l.st)
+}
+func (l *list) Size() ref.Val             { return types.Int(len(l.values)) }
+func (l *list) Iterator() traits.Iterator { return &listIterator{of: l} }
+
+// listIterator walks a list, wrapping its elements as it comes to them.
+type listIterator struct {
+	ref.Val
+	of   *list
+	next int
+}
+
+func (i *listIterator) HasNext() ref.Val { return types.Bool(i.next < len(i.of.values)) }
+func (i *listIterator) Next() ref.Val {
+	if i.next >= len(i.of.values) {
+		return nil
+	}
+	if err := i.of.st.step(); err != nil {
+		i.next = len(i.of.values)
+		return err
+	}
+	i.next++
+	return wrap(i.of.values[i.next-1], i.of.st)
+}
+
+// wrap makes a CEL value of a JSON-shaped one.
+func wrap(v any, st *state) ref.Val {
+	switch v := v.(type) {
+	case nil:
+		return nothing
+	case string:
+		return types.String(v)
+	case bool:
+		return types.Bool(v)
+	case int64:
+		return types.Int(v)
+	case float64:
+		return types.Double(v)
+	case map[string]any:
+		return &object{members: v, st: st}
+	case []any:
+		return &list{v, st}
+	}
+	return theAdapter.NativeToValue(v)
 }
 
 // adapter turns JSON-shaped Go values into CEL values without copying them.
@@ -81,27 +180,15 @@ func newAdapter() adapter { return adapter{types.DefaultTypeAdapter} }
 // NativeToValue implements types.Adapter.
 func (a adapter) NativeToValue(v any) ref.Val {
 	switch v := v.(type) {
-	case nil:
-		return nothing
 	case ref.Val:
 		if v == types.NullValue {
 			return nothing
 		}
 		return v
-	case string:
-		return types.String(v)
-	case bool:
-		return types.Bool(v)
-	case int64:
-		return types.Int(v)
-	case float64:
-		return types.Double(v)
-	case map[string]any:
-		return &object{members: v}
 	case *missing:
 		return v.st.unknown(v.gap)
-	case []any:
-		return types.NewDynamicList(a, v)
+	case nil, string, bool, int64, float64, map[string]any, []any:
+		return wrap(v, nil)
 	}
 	return a.Adapter.NativeToValue(v)
 }
@@ -172,7 +259,7 @@ func (o *object) Find(key ref.Val) (ref.Val, bool) {
 		}
 		return nothing, true
 	}
-	return theAdapter.NativeToValue(v), true
+	return wrap(v, o.st), true
 }
 func (o *object) Size() ref.Val { return types.Int(len(o.members)) }
 func (o *object) Iterator() traits.Iterator {
@@ -180,7 +267,7 @@ func (o *object) Iterator() traits.Iterator {
 	for _, k := range sortedKeys(o.members) {
 		keys = append(keys, types.String(k))
 	}
-	return &iterator{values: keys}
+	return &iterator{values: keys, st: o.st}
 }
 
 func (o *object) unknownPart(part string) ref.Val {
@@ -249,6 +336,7 @@ func put(v any, steps []string, leaf any) any {
 type resourceList struct {
 	items []ref.Val
 	gap   ref.Val // nil or *types.Unknown
+	st    *state
 }
 
 var _ traits.Lister = (*resourceList)(nil)
@@ -279,7 +367,7 @@ func (l *resourceList) Add(other ref.Val) ref.Val {
 		if gap == nil {
 			gap = o.gap
 		}
-		return &resourceList{append(slices.Clip(l.items), o.items...), gap}
+		return &resourceList{append(slices.Clip(l.items), o.items...), gap, l.st}
 	}
 	if l.gap != nil {
 		return l.gap
@@ -316,7 +404,7 @@ func (l *resourceList) Size() ref.Val {
 	}
 	return types.Int(len(l.items))
 }
-func (l *resourceList) Iterator() traits.Iterator { return &iterator{values: l.all()} }
+func (l *resourceList) Iterator() traits.Iterator { return &iterator{values: l.all(), st: l.st} }
 
 // native turns a CEL value back into a JSON-shaped one, for evidence.
 func native(v ref.Val) any {
