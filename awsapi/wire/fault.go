@@ -58,6 +58,9 @@ func decodeFault(op *model.Operation, p model.Protocol, r *Response) error {
 	if q := r.Header.Get("X-Amzn-Query-Error"); q != "" {
 		f.Code, _, _ = strings.Cut(q, ";")
 	}
+	if sh := errorShape(op, f.Code); sh != nil && (p == model.RestJSON || p == model.RestXML) {
+		f.headers(sh, r.Header)
+	}
 	if f.Code == "" && err != nil {
 		return fmt.Errorf("%w: HTTP %d: %w", ErrForeign, r.Status, err)
 	}
@@ -126,6 +129,22 @@ func (f *Fault) fromMap(m map[string]any) {
 		if s, ok := m[name].(string); ok {
 			f.Message = s
 			break
+		}
+	}
+}
+
+// headers reads the members of an error that travel in the header. What is
+// there in another form than the model says is left out: the error counts.
+func (f *Fault) headers(sh *model.Shape, h http.Header) {
+	for _, m := range sh.Members {
+		if m.Location != model.Header && m.Location != model.Headers {
+			continue
+		}
+		if v, ok, err := readHeader(m, h, false); ok && err == nil {
+			if f.Fields == nil {
+				f.Fields = map[string]any{}
+			}
+			f.Fields[m.Name] = v
 		}
 	}
 }
@@ -237,6 +256,15 @@ func EncodeFault(op *model.Operation, p model.Protocol, f *Fault) (*Response, er
 		}
 	}
 	r.Header.Set(requestIDHeader(op.Service), f.RequestID)
+	if sh != nil && (p == model.RestJSON || p == model.RestXML) {
+		for _, m := range sh.Members {
+			if v := f.Fields[m.Name]; v != nil && (m.Location == model.Header || m.Location == model.Headers) {
+				if err := writeHeader(r.Header, m, v); err != nil {
+					return nil, fmt.Errorf("%s: %w", m.Name, err)
+				}
+			}
+		}
+	}
 	switch p {
 	case model.JSON, model.RestJSON, model.CBOR:
 		return r, f.encodeJSON(op, p, sh, r)

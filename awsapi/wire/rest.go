@@ -21,6 +21,7 @@ func encodeREST(op *model.Operation, p model.Protocol, input map[string]any, r *
 		query = append(query, constant)
 	}
 	if op.Input != nil {
+		taken := namedQuery(op, constant, input)
 		for _, m := range op.Input.Members {
 			v := input[m.Name]
 			if v == nil {
@@ -31,7 +32,7 @@ func encodeREST(op *model.Operation, p model.Protocol, input map[string]any, r *
 			case model.URI:
 				labels[memberName(m)], err = scalar(m, v, "iso8601")
 			case model.Querystring:
-				query, err = appendQuery(query, m, v)
+				query, err = appendQuery(query, m, v, taken)
 			case model.Header, model.Headers:
 				err = writeHeader(r.Header, m, v)
 			}
@@ -75,7 +76,24 @@ func elementNameOf(shape *model.Shape) string {
 	return shape.Name
 }
 
-func appendQuery(query []string, m *model.Member, v any) ([]string, error) {
+// namedQuery are the parameters that the path or a member of their own set; they
+// come before those of a map.
+// https://smithy.io/2.0/spec/http-bindings.html#httpqueryparams-trait
+func namedQuery(op *model.Operation, constant string, input map[string]any) map[string]bool {
+	taken := map[string]bool{}
+	for _, pair := range strings.Split(constant, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		taken[name] = true
+	}
+	for _, m := range op.Input.Members {
+		if m.Location == model.Querystring && m.Shape.Kind != model.Map && input[m.Name] != nil {
+			taken[memberName(m)] = true
+		}
+	}
+	return taken
+}
+
+func appendQuery(query []string, m *model.Member, v any, taken map[string]bool) ([]string, error) {
 	add := func(key string, e *model.Member, v any) error {
 		text, err := scalar(e, v, "iso8601")
 		if err == nil && e.JSONValue {
@@ -105,6 +123,9 @@ func appendQuery(query []string, m *model.Member, v any) ([]string, error) {
 	case model.Map:
 		entries, _ := v.(map[string]any)
 		for _, k := range sortedKeys(entries) {
+			if taken[k] || entries[k] == nil {
+				continue
+			}
 			if list, ok := entries[k].([]any); ok && m.Shape.Value.Shape.Kind == model.List {
 				for _, e := range list {
 					if err := add(k, m.Shape.Value.Shape.Element, e); err != nil {

@@ -203,9 +203,61 @@ func TestErrorAnswers(t *testing.T) {
 	}
 }
 
+const restModel = `{
+ "metadata": {"protocol": "rest-json", "apiVersion": "2020-01-01", "endpointPrefix": "sample", "serviceId": "Sample"},
+ "operations": {"Do": {"http": {"method": "GET", "requestUri": "/a/{Id}/{Key+}?fixed=1&flag"}, "input": {"shape": "In"}, "errors": [{"shape": "Slow"}]}},
+ "shapes": {
+  "In": {"type": "structure", "members": {"Id": {"shape": "T", "location": "uri", "locationName": "Id"}, "Key": {"shape": "S", "location": "uri", "locationName": "Key"},
+   "Named": {"shape": "S", "location": "querystring", "locationName": "named"}, "Rest": {"shape": "M", "location": "querystring"}, "Floats": {"shape": "L", "location": "header", "locationName": "X-Floats"}, "When": {"shape": "T", "location": "header", "locationName": "X-When"}}},
+  "Slow": {"type": "structure", "exception": true, "error": {"httpStatusCode": 429}, "members": {"message": {"shape": "S"}, "After": {"shape": "I", "location": "header", "locationName": "Retry-After"}}},
+  "M": {"type": "map", "key": {"shape": "S"}, "value": {"shape": "S"}}, "L": {"type": "list", "member": {"shape": "D"}}, "S": {"type": "string"}, "T": {"type": "timestamp"}, "I": {"type": "integer"}, "D": {"type": "double"}
+ }}`
+
+// TestRESTBindings: where members go that are not in the body.
+// https://smithy.io/2.0/spec/http-bindings.html
+func TestRESTBindings(t *testing.T) {
+	op := sample(t, restModel)
+	in := map[string]any{
+		"Id": "2026-01-02T03:04:05+00:00", "Key": "x y/%/ü", "Named": "n", "Floats": []any{"NaN", "-Infinity", 1.5}, "When": "2026-01-02T03:04:05+00:00",
+		// A map may not override what has a place of its own.
+		"Rest": map[string]any{"named": "from the map", "fixed": "2", "other": "&="},
+	}
+	r, err := EncodeRequest(op, "", in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "/a/2026-01-02T03%3A04%3A05Z/x%20y/%25/%C3%BC"; r.Path != want {
+		t.Errorf("path %s, want %s", r.Path, want)
+	}
+	if want := "fixed=1&flag&named=n&other=%26%3D"; r.Query != want {
+		t.Errorf("query %s, want %s", r.Query, want)
+	}
+	if f, w := r.Header.Get("X-Floats"), r.Header.Get("X-When"); f != "NaN,-Infinity,1.5" || w != "Fri, 02 Jan 2026 03:04:05 GMT" {
+		t.Errorf("headers %s, %s", f, w)
+	}
+	in["Rest"] = map[string]any{"other": "&="}
+	got, _, err := Route(op.Service, r)
+	if err != nil || got != op {
+		t.Errorf("routed to %v, %v", got, err)
+	}
+	back, err := DecodeRequest(op, "", r)
+	if diff := cmp.Diff(in, back); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+	resp, err := EncodeFault(op, "", &Fault{Code: "Slow", Message: "m", Fields: map[string]any{"After": int64(3)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = DecodeResponse(op, "", resp)
+	var f *Fault
+	if !errors.As(err, &f) || f.Status != 429 || f.Fields["After"] != int64(3) || strings.Contains(string(resp.Body), "After") {
+		t.Errorf("got %+v from %s", err, resp.Body)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	want := time.Date(2014, 4, 29, 18, 30, 38, 0, time.UTC)
-	for _, v := range []any{int64(1398796238), 1398796238.0, "1398796238", "2014-04-29T18:30:38Z", "2014-04-29T20:30:38+02:00", "2014-04-29T18:30:38.000Z", "2014-04-29T18:30:38+0000", "Tue, 29 Apr 2014 18:30:38 GMT", "2014-04-29 18:30:38Z", want} {
+	for _, v := range []any{int64(1398796238), 1398796238.0, "1398796238", "2014-04-29T18:30:38Z", "2014-04-29T20:30:38+02:00", "2014-04-29T18:30:38.000Z", "2014-04-29T18:30:38+0000", "Tue, 29 Apr 2014 18:30:38 GMT", "Tue, 29 Apr 2014 18:30:38.000 GMT", "2014-04-29 18:30:38Z", want} {
 		got, err := asTime(v)
 		if err != nil || !got.Equal(want) {
 			t.Errorf("%v is %v, %v", v, got, err)

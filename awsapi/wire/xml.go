@@ -314,7 +314,10 @@ func (x *xmlWriter) entries(m *model.Member, v any, name string, depth int) erro
 			continue
 		}
 		x.open(item, model.Namespace{})
-		x.element(elementName(m.Shape.Key, "key"), k)
+		key := elementName(m.Shape.Key, "key")
+		x.open(key, namespace(m.Shape.Key))
+		x.text(k)
+		x.close(key)
 		if err := x.value(m.Shape.Value, entries[k], elementName(m.Shape.Value, "value"), depth+1); err != nil {
 			return err
 		}
