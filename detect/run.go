@@ -236,7 +236,11 @@ func (c *consumer) take(h *hit, source int) error {
 		return nil
 	}
 	for _, o := range h.observations {
-		c.correlator.Add(o)
+		if settled := c.correlator.Add(o); settled != nil {
+			if err := c.correlated(settled); err != nil {
+				return err
+			}
+		}
 	}
 	for _, m := range h.matches {
 		c.stats.Matches++
@@ -248,8 +252,12 @@ func (c *consumer) take(h *hit, source int) error {
 }
 
 func (c *consumer) finish() error {
-	found := c.correlator.Finish()
+	err := c.correlated(c.correlator.Finish())
 	c.stats.SettledEarly = c.correlator.Early()
+	return err
+}
+
+func (c *consumer) correlated(found []sigma.CorrelationMatch) error {
 	for i := range found {
 		c.stats.Matches++
 		m := &Match{Rule: found[i].Rule, Finding: correlated(&found[i]), Correlation: &found[i]}

@@ -522,7 +522,7 @@ func parseTime(s []byte) time.Time {
 		n = n*10 + int64(c-'0')
 	}
 	switch {
-	case len(s) == 0:
+	case len(s) == 0 || n > maxMillis:
 		return time.Time{}
 	case n > 1e11:
 		return time.UnixMilli(n).UTC()
@@ -530,6 +530,10 @@ func parseTime(s []byte) time.Time {
 		return time.Unix(n, 0).UTC()
 	}
 }
+
+// maxMillis is the end of the year 9999; later times are nonsense, and JSON has
+// no form for them.
+const maxMillis = 253402300799999
 
 // ParseTime reads a time as AWS's logs write it; zero where it is none.
 func ParseTime(s string) time.Time { return parseTime([]byte(s)) }

@@ -40,7 +40,7 @@ type CorrelationMatch struct {
 const MaxRefs = 200
 
 // maxObservations bounds what a Correlator holds.
-const maxObservations = 300_000
+var maxObservations = 200_000
 
 // Observe returns what the engine's correlations need to know of a match. It is
 // empty for a rule that no correlation refers to. Events without a time or
@@ -129,12 +129,15 @@ func (g *Engine) NewCorrelator() *Correlator {
 	return &Correlator{engine: g, groups: map[*Rule]map[string]*group{}}
 }
 
-// Add adds an observation.
-func (c *Correlator) Add(o Observation) {
+// Add adds an observation. It returns matches only where so much is held that
+// the older half had to be settled.
+func (c *Correlator) Add(o Observation) []CorrelationMatch {
 	c.add(o)
-	if c.held > maxObservations {
-		c.settle()
+	if c.held <= maxObservations {
+		return nil
 	}
+	c.settle()
+	return c.drain()
 }
 
 func (c *Correlator) add(o Observation) {
@@ -150,6 +153,9 @@ func (c *Correlator) add(o Observation) {
 		byKey[key] = g
 	}
 	o.group = nil
+	if n := len(g.entries); n > 0 && g.entries[n-1].actor == o.actor {
+		o.actor = g.entries[n-1].actor // share the text
+	}
 	g.entries = append(g.entries, o)
 	c.held++
 }
@@ -206,6 +212,10 @@ func (c *Correlator) Finish() []CorrelationMatch {
 		delete(c.groups, r)
 	}
 	c.held = 0
+	return c.drain()
+}
+
+func (c *Correlator) drain() []CorrelationMatch {
 	out := c.matches
 	c.matches = nil
 	slices.SortStableFunc(out, func(a, b CorrelationMatch) int {
