@@ -92,3 +92,15 @@ func TestEvaluateAllocatesOnlyTheDecision(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkParseDocument reads and compiles an ordinary policy.
+func BenchmarkParseDocument(b *testing.B) {
+	text := []byte(ordinaryPolicies[0])
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := identity.ParseDocument(text, identity.IdentityPolicy, "p"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

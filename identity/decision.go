@@ -101,8 +101,10 @@ func (e *evaluation) explain(d *Decision, p outcomeParts) {
 		e.collect(d, func(h *hit) bool { return h.stmt.deny && h.sure == yes })
 		d.DecidedBy = d.first()
 	case Allowed:
+		// A resource policy that only names the account decides where both sides must allow.
+		resource := !p.same || p.granted.direct == yes || p.granted.role == yes || e.needsResourcePolicy()
 		e.collect(d, func(h *hit) bool {
-			return !h.stmt.deny && h.sure == yes && (h.layer == ResourcePolicy || h.layer == IdentityPolicy)
+			return !h.stmt.deny && h.sure == yes && (h.layer == ResourcePolicy && resource || h.layer == IdentityPolicy)
 		})
 		d.DecidedBy = e.allowedBy(d, p)
 	case ImplicitDeny:

@@ -511,3 +511,32 @@ func TestCompileRefuses(t *testing.T) {
 		}
 	}
 }
+
+// The statements of a decision are those that decided it.
+func TestDecidingStatements(t *testing.T) {
+	delegate := pol(st("Allow", "*", "*", aws(root), `"Sid":"Delegate"`))
+	may := pol(st("Allow", "s3:*", "*", `"Sid":"S3"`), st("Allow", "kms:*", "*", `"Sid":"KMS"`))
+	for _, c := range []struct {
+		stackCase
+		statements string
+	}{
+		{stackCase{why: "the identity policy alone", id: []string{may}, rp: delegate}, "identityPolicy/S3"},
+		{stackCase{why: "both, where a key policy must delegate", action: "kms:Decrypt", resource: key, id: []string{may}, rp: delegate}, "resourcePolicy/Delegate identityPolicy/KMS"},
+		{stackCase{why: "both sides, across accounts", principal: extUser, id: []string{may}, rp: pol(st("Allow", "s3:*", "*", aws(other), `"Sid":"Guest"`))}, "resourcePolicy/Guest identityPolicy/S3"},
+		{stackCase{why: "every deny that matches", id: []string{may, pol(st("Deny", "s3:*", "*", `"Sid":"A"`), st("Deny", "*", "*", `"Sid":"B"`))}, scp: [][]string{{pol(st("Deny", "*", "*", `"Sid":"C"`))}}}, "serviceControlPolicy/C identityPolicy/A identityPolicy/B"},
+		{stackCase{why: "none for an implicit deny", id: []string{allowEC2}}, ""},
+	} {
+		r, s := c.build(t)
+		d, err := identity.Evaluate(r, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range d.Statements {
+			got = append(got, string(r.Layer)+"/"+r.Statement.SidText())
+		}
+		if strings.Join(got, " ") != c.statements {
+			t.Errorf("%s: %v, want %s", c.why, got, c.statements)
+		}
+	}
+}

@@ -110,6 +110,9 @@ func (a *App) evaluateBatch(ctx context.Context, file string) error {
 			w.Flush()
 			return incompleteErrorf("read %s: %w", file, err)
 		}
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
 		if text := bytes.TrimSpace(line); len(text) > 0 || tooLong {
 			answer, ok := evaluateLine(text, n, tooLong, cache)
 			answered++
