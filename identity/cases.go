@@ -80,8 +80,7 @@ func (e *evaluation) classes(key string) []string {
 		for i := range h.stmt.conditions {
 			c := &h.stmt.conditions[i]
 			for j := range c.values {
-				v := &c.values[j]
-				usable = usable && !v.text.uses(key) && !v.like.uses(key) && !v.arn.uses(key)
+				usable = usable && !c.values[j].template().uses(key)
 			}
 			if !strings.EqualFold(c.key.name, key) {
 				continue
@@ -95,7 +94,7 @@ func (e *evaluation) classes(key string) []string {
 					v := &c.values[j]
 					asBool, asString = asBool || c.op.kind == opBool, asString || c.op.kind != opBool
 					switch {
-					case v.text.vars || v.like.vars:
+					case v.template().vars:
 						usable = false
 					case c.op.kind == opBool:
 						seen["true"], seen["false"] = true, true

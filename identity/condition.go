@@ -21,13 +21,24 @@ type condition struct {
 type conditionValue struct {
 	ok   bool // of the operator's type; otherwise it matches nothing
 	text template
-	like textPattern
-	arn  arnPattern
-	num  decimal
+	like *textPattern // of StringLike
+	arn  *arnPattern  // of the ARN operators
+	num  *decimal
 	date time.Time
 	net  netip.Prefix
 	bool bool
 	raw  []byte
+}
+
+// template returns the value with its variables.
+func (v *conditionValue) template() *template {
+	switch {
+	case v.like != nil:
+		return &v.like.template
+	case v.arn != nil:
+		return &v.arn.template
+	}
+	return &v.text
 }
 
 func compileCondition(operator string, k *ConditionKey, version string) (condition, error) {
@@ -55,11 +66,14 @@ func compileValue(kind operatorKind, s, version string) conditionValue {
 			v.text = template{source: s}
 		}
 	case opStringLike:
-		v.like = newTextPattern(s, version, false)
+		like := newTextPattern(s, version, false)
+		v.like = &like
 	case opARN:
-		v.arn = newARNPattern(s, version)
+		pattern := newARNPattern(s, version)
+		v.arn = &pattern
 	case opNumeric:
-		v.num, v.ok = parseDecimal(s)
+		num, ok := parseDecimal(s)
+		v.num, v.ok = &num, ok
 	case opDate:
 		v.date, v.ok = parseDate(s)
 	case opIP:
@@ -110,7 +124,7 @@ func (c *condition) matches(e *evaluation, v *conditionValue, s string) (tri, re
 		return v.arn.match(e, s)
 	case opNumeric:
 		n, ok := parseDecimal(s)
-		return triOf(ok && c.cmp.holds(compareDecimal(n, v.num))), resolved
+		return triOf(ok && c.cmp.holds(compareDecimal(n, *v.num))), resolved
 	case opDate:
 		d, ok := parseDate(s)
 		return triOf(ok && c.cmp.holds(d.Compare(v.date))), resolved

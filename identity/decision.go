@@ -231,9 +231,7 @@ func (e *evaluation) missing(refs []StatementRef) []string {
 			}
 			add(&c.key)
 			for j := range c.values {
-				fromTemplate(&c.values[j].text)
-				fromTemplate(&c.values[j].like.template)
-				fromTemplate(&c.values[j].arn.template)
+				fromTemplate(c.values[j].template())
 			}
 		}
 		if _, t := s.principal(e); t == maybe {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -209,12 +210,12 @@ func hasPrefixFold(s, lower string) bool {
 type nfa struct {
 	states int
 	words  int
-	ascii  [128]int32 // into masks, -1 for none
-	other  map[rune]int32
-	masks  [][]maskWord // per character: the states that it advances
-	one    []uint64     // states that any character advances
-	oneNC  []uint64     // the same, a colon excepted
-	loop   []uint64     // states that stay on any character
+	runes  []rune         // the characters of the pattern, if there are few
+	index  map[rune]int32 // the same for many; into masks
+	masks  [][]maskWord   // per character: the states that it advances
+	one    []uint64       // states that any character advances
+	oneNC  []uint64       // the same, a colon excepted
+	loop   []uint64       // states that stay on any character
 	loopNC []uint64
 }
 
@@ -234,9 +235,6 @@ func newNFA(list []wildToken) *nfa {
 	n.words = n.states/64 + 1
 	sets := make([]uint64, 4*n.words)
 	n.one, n.oneNC, n.loop, n.loopNC = sets[:n.words], sets[n.words:2*n.words], sets[2*n.words:3*n.words], sets[3*n.words:]
-	for i := range n.ascii {
-		n.ascii[i] = -1
-	}
 	at := 0
 	for _, t := range list {
 		word, bit := at/64, uint64(1)<<(at%64)
@@ -264,38 +262,42 @@ func newNFA(list []wildToken) *nfa {
 	return n
 }
 
+// fewRunes is up to how many characters are searched one by one.
+const fewRunes = 16
+
 // slot returns where the mask of a character is kept while building.
 func (n *nfa) slot(r rune) *[]maskWord {
-	i, ok := int32(-1), false
-	if r < 128 {
-		i = n.ascii[r]
-		ok = i >= 0
-	} else {
-		i, ok = n.other[r]
+	if i := n.find(r); i >= 0 {
+		return &n.masks[i]
 	}
-	if !ok {
-		i = int32(len(n.masks))
-		n.masks = append(n.masks, nil)
-		if r < 128 {
-			n.ascii[r] = i
-		} else {
-			if n.other == nil {
-				n.other = map[rune]int32{}
-			}
-			n.other[r] = i
+	i := len(n.masks)
+	n.masks = append(n.masks, nil)
+	n.runes = append(n.runes, r)
+	switch {
+	case n.index != nil:
+		n.index[r] = int32(i)
+	case len(n.runes) > fewRunes:
+		n.index = make(map[rune]int32, 2*fewRunes)
+		for k, known := range n.runes {
+			n.index[known] = int32(k)
 		}
 	}
 	return &n.masks[i]
 }
 
-func (n *nfa) mask(r rune) []maskWord {
-	if r < 128 {
-		if i := n.ascii[r]; i >= 0 {
-			return n.masks[i]
+// find returns the place of a character's mask, or -1.
+func (n *nfa) find(r rune) int {
+	if n.index != nil {
+		if i, ok := n.index[r]; ok {
+			return int(i)
 		}
-		return nil
+		return -1
 	}
-	if i, ok := n.other[r]; ok {
+	return slices.Index(n.runes, r)
+}
+
+func (n *nfa) mask(r rune) []maskWord {
+	if i := n.find(r); i >= 0 {
 		return n.masks[i]
 	}
 	return nil

@@ -77,8 +77,8 @@ type policyCache struct {
 
 // parse is identity.ParseDocument with memory, which is bounded.
 func (c *policyCache) parse(raw []byte, layer identity.Layer, name string) (*identity.Document, error) {
-	const most = 16 << 20
-	if c == nil {
+	const most, mostOne = 2 << 20, 32 << 10 // a compiled policy is larger than its text
+	if c == nil || len(raw) > mostOne {
 		return identity.ParseDocument(raw, layer, name)
 	}
 	key := string(layer) + "\x00" + name + "\x00" + string(raw)
