@@ -108,7 +108,7 @@ const (
 )
 
 // stand are words that the recording puts in place of what differs.
-var stand = map[string]bool{"date": true, "start-time": true, "entered-time": true, "snf_role_arn": true, "sfn_role_arn": true}
+var stand = map[string]bool{"date": true, "start-time": true, "start-date": true, "entered-time": true, "snf_role_arn": true, "sfn_role_arn": true}
 
 var placeholder = regexp.MustCompile(`<[^<>]*(<[^<>]*>)?[^<>]*>`)
 
