@@ -287,6 +287,9 @@ func (c *Catalogue) parseType(f fileYAML, y typeYAML) (*Type, error) {
 		if more.Part != "" && more.forAll == nil && parts[more.Part] {
 			fail(fmt.Errorf("%s: fills the same member twice; use as", m.Call))
 		}
+		if t.Single && (more.merged || more.forAll != nil) {
+			fail(fmt.Errorf("%s: the operations of a single resource are called at once; merge and for need an order", m.Call))
+		}
 		parts[more.Part] = true
 		t.More = append(t.More, more)
 	}

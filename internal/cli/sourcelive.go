@@ -78,7 +78,7 @@ func (f *estateFlags) openLive(ctx context.Context, a *App, types []string) (*op
 	}
 	if ctx.Err() != nil {
 		remove()
-		return nil, incompleteErrorf("collect: %w", ctx.Err())
+		return nil, &Error{Code: ExitIncomplete, Err: errors.New("collecting was stopped"), Hint: "'bartizan collect' keeps what was read when it is stopped, and can resume"}
 	}
 	a.gapSummary(sum)
 	if _, err := file.Seek(0, 0); err != nil {
