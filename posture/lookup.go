@@ -246,18 +246,18 @@ type organizationView struct {
 	byType   map[string][]*estate.Resource
 	gaps     []estate.Gap
 	accounts map[string]bool // accounts of the organization, and of the estate
-	scanned  map[string]bool
+	listed   bool            // whether the organization's accounts are known
+	member   bool            // whether there is an organization
 }
 
 func newOrganizationView(st *state, keep map[string]bool) *organizationView {
-	return &organizationView{st: st, keep: keep, byType: map[string][]*estate.Resource{}, accounts: map[string]bool{}, scanned: map[string]bool{}}
+	return &organizationView{st: st, keep: keep, byType: map[string][]*estate.Resource{}, accounts: map[string]bool{}}
 }
 
 // add keeps what later lookups need of an account.
 func (v *organizationView) add(a *estate.Account) {
 	if a.ID != "" {
 		v.accounts[a.ID] = true
-		v.scanned[a.ID] = true
 	}
 	for _, r := range a.Resources {
 		if v.keep[r.Type] {
@@ -265,11 +265,13 @@ func (v *organizationView) add(a *estate.Account) {
 		}
 		switch r.Type {
 		case typeOrgAccount:
+			v.listed = true
 			v.accounts[r.ID] = true
 			if id, ok := r.Document["Id"].(string); ok {
 				v.accounts[id] = true
 			}
 		case typeOrganization:
+			v.member = true
 			if id, ok := r.Document["MasterAccountId"].(string); ok {
 				v.accounts[id] = true
 			}
@@ -318,9 +320,19 @@ func (v *organizationView) contains(account string) ref.Val {
 		return v.gap(typeOrgAccount)
 	}
 	for _, g := range v.gaps {
-		if g.Type == typeOrgAccount {
+		if g.Type == typeOrgAccount || g.Type == "" {
 			return v.st.unknown(g)
 		}
+	}
+	if v.listed {
+		return types.False
+	}
+	if v.member {
+		return v.st.unknown(estate.Gap{Type: typeOrgAccount, Operation: "organizations:ListAccounts",
+			Reason: "the estate holds a member of an organization and not its management account, which lists the members"})
+	}
+	if why := v.st.outOfScope(typeOrgAccount); why != nil {
+		return why
 	}
 	return types.False
 }
