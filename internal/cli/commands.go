@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 func commands(a *App) []*cobra.Command {
 	return []*cobra.Command{
 		newVersionCommand(a),
+		newASLCommand(a),
 		newExplainCommand(a),
 		newCollectCommand(a),
 		newDetectCommand(a),
