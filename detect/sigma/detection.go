@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
@@ -283,6 +284,10 @@ func (c *compiler) simplify(it *item) {
 			n++
 		}
 	}
+	it.whole = n > 0 && n < 3 && n == len(it.patterns) && !it.cased
+	for _, p := range it.patterns {
+		it.whole = it.whole && isASCII(p.lit)
+	}
 	if n < 3 {
 		return
 	}
@@ -296,6 +301,15 @@ func (c *compiler) simplify(it *item) {
 		}
 	}
 	it.patterns = rest
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // bind resolves the fields to the slots of a schema.

@@ -22,6 +22,7 @@ type item struct {
 	exists   bool // of kind existence: must or must not
 	exact    map[string]bool
 	patterns []*pattern
+	whole    bool  // only exact ASCII patterns: nothing need be folded
 	ends     []int // with all: where the alternatives of each value end in patterns
 	numbers  []numberTest
 	regexps  []*expression
@@ -182,6 +183,14 @@ func (it *item) one(m *Matcher, v *event.Value) bool {
 }
 
 func (it *item) text(m *Matcher, text []byte) bool {
+	if it.whole {
+		for _, p := range it.patterns {
+			if len(p.lit) == len(text) && equalFold(text, p.lit) {
+				return true
+			}
+		}
+		return false
+	}
 	if !it.cased {
 		m.folded = fold(m.folded[:0], text)
 		text = m.folded
@@ -195,6 +204,19 @@ func (it *item) text(m *Matcher, text []byte) bool {
 		}
 	}
 	return false
+}
+
+// equalFold reports whether text, in lower case, is lit, which is ASCII.
+func equalFold(text, lit []byte) bool {
+	for i, c := range text {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lit[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func (it *item) anyNumber(text []byte) bool {
