@@ -65,7 +65,7 @@ type rawService struct {
 		Protocols          []Protocol        `json:"protocols"`
 		JSONVersion        string            `json:"jsonVersion"`
 		TargetPrefix       string            `json:"targetPrefix"`
-		XMLNamespace       json.RawMessage   `json:"xmlNamespace"`
+		XMLNamespace       rawNamespace      `json:"xmlNamespace"`
 		AWSQueryCompatible *json.RawMessage  `json:"awsQueryCompatible"`
 		Auth               []string          `json:"auth"`
 		ProtocolSettings   map[string]string `json:"protocolSettings"`
@@ -103,6 +103,15 @@ type rawOperation struct {
 type rawNamespace struct {
 	Prefix string `json:"prefix"`
 	URI    string `json:"uri"`
+}
+
+// UnmarshalJSON reads the object, or the bare URI that stands in some models.
+func (n *rawNamespace) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, &n.URI)
+	}
+	type plain rawNamespace
+	return json.Unmarshal(data, (*plain)(n))
 }
 
 type rawMember struct {
@@ -191,12 +200,7 @@ func (raw *rawService) service(name string) *Service {
 		Name: name, ID: m.ServiceID, FullName: m.FullName, APIVersion: m.APIVersion,
 		EndpointPrefix: m.EndpointPrefix, SigningName: m.SigningName, SignatureVersion: m.SignatureVersion,
 		Auth: m.Auth, Protocol: m.Protocol, Protocols: m.Protocols, JSONVersion: m.JSONVersion,
-		TargetPrefix: m.TargetPrefix, QueryCompatible: m.AWSQueryCompatible != nil,
-	}
-	// The namespace is a string in service models, an object in protocol tests.
-	var ns rawNamespace
-	if json.Unmarshal(m.XMLNamespace, &s.XMLNamespace) != nil && json.Unmarshal(m.XMLNamespace, &ns) == nil {
-		s.XMLNamespace = ns.URI
+		TargetPrefix: m.TargetPrefix, XMLNamespace: m.XMLNamespace.URI, QueryCompatible: m.AWSQueryCompatible != nil,
 	}
 	if s.SigningName == "" {
 		s.SigningName = s.EndpointPrefix

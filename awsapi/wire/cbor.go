@@ -29,13 +29,13 @@ func encodeCBORRequest(op *model.Operation, input map[string]any, r *Request) er
 	r.Path = "/service/" + op.Service.TargetPrefix + "/operation/" + op.Name
 	r.Header.Set("Smithy-Protocol", "rpc-v2-cbor")
 	r.Header.Set("Accept", "application/cbor")
+	if op.Service.QueryCompatible {
+		r.Header.Set("X-Amzn-Query-Mode", "true")
+	}
 	if op.Input == nil {
 		return nil
 	}
 	r.Header.Set("Content-Type", "application/cbor")
-	if op.Service.QueryCompatible {
-		r.Header.Set("X-Amzn-Query-Mode", "true")
-	}
 	var err error
 	r.Body, err = encodeCBORBody(op.Input, input)
 	return err

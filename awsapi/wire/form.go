@@ -36,7 +36,7 @@ func encodeForm(op *model.Operation, p model.Protocol, input map[string]any, r *
 			return err
 		}
 	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Body = []byte(f.b.String())
 	return nil
 }
@@ -49,10 +49,7 @@ func (f *form) name(m *model.Member) string {
 	if m.QueryName != "" {
 		return m.QueryName
 	}
-	n := elementName(m, "")
-	if n == "" {
-		return m.Name
-	}
+	n := memberName(m)
 	return strings.ToUpper(n[:1]) + n[1:]
 }
 
@@ -111,7 +108,7 @@ func (f *form) list(m *model.Member, list []any, key string, depth int) error {
 	case len(list) == 0:
 		f.add(key, "")
 	case flattened(m):
-		if n := elementName(m.Shape.Element, ""); n != "" {
+		if n := elementName(m.Shape.Element, ""); n != "" && m.LocationName == "" {
 			key = key[:strings.LastIndexByte(key, '.')+1] + n
 		}
 	default:
@@ -230,7 +227,7 @@ func (f *form) readStructure(shape *model.Shape, n *formNode) (map[string]any, e
 	for _, m := range shape.Members {
 		name := f.name(m)
 		if !f.ec2 && m.Shape.Kind == model.List && flattened(m) {
-			if e := elementName(m.Shape.Element, ""); e != "" && n.kid(e) != nil {
+			if e := elementName(m.Shape.Element, ""); e != "" && m.LocationName == "" && n.kid(e) != nil {
 				name = e
 			}
 		}

@@ -79,7 +79,7 @@ func writeJSON(b *bytes.Buffer, m *model.Member, v any, depth int) error {
 		return nil
 	}
 	if m.JSONValue {
-		text, err := plainJSON(v)
+		text, err := jsonText(v)
 		if err != nil {
 			return err
 		}
@@ -156,6 +156,15 @@ func writeJSONScalar(b *bytes.Buffer, m *model.Member, v any) error {
 		writeJSONString(b, text)
 	}
 	return nil
+}
+
+// jsonText is the text of a member that holds JSON as text: the text itself, or
+// the JSON of a value.
+func jsonText(v any) ([]byte, error) {
+	if s, ok := v.(string); ok && json.Valid([]byte(s)) {
+		return []byte(s), nil
+	}
+	return plainJSON(v)
 }
 
 // plainJSON is free-form JSON without HTML escapes.

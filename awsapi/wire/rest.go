@@ -96,16 +96,11 @@ func namedQuery(op *model.Operation, constant string, input map[string]any) map[
 func appendQuery(query []string, m *model.Member, v any, taken map[string]bool) ([]string, error) {
 	add := func(key string, e *model.Member, v any) error {
 		text, err := scalar(e, v, "iso8601")
-		if err == nil && e.JSONValue {
-			var raw []byte
-			raw, err = plainJSON(v)
-			text = string(raw)
-		}
 		query = append(query, escapeQuery(key)+"="+escapeQuery(text))
 		return err
 	}
 	if m.JSONValue {
-		raw, err := plainJSON(v)
+		raw, err := jsonText(v)
 		return append(query, escapeQuery(memberName(m))+"="+escapeQuery(string(raw))), err
 	}
 	switch m.Shape.Kind {
@@ -207,7 +202,7 @@ func setHeader(h http.Header, name, text string) error {
 
 func headerText(m *model.Member, v any) (string, bool, error) {
 	if m.JSONValue {
-		raw, err := plainJSON(v)
+		raw, err := jsonText(v)
 		return base64.StdEncoding.EncodeToString(raw), true, err
 	}
 	if m.Shape.Kind == model.List {
@@ -254,9 +249,12 @@ func encodeRESTBody(shape *model.Shape, p model.Protocol, root string, ns model.
 		return nil, "", nil
 	}
 	if ns.URI == "" {
+		ns = shape.Namespace
+	}
+	if ns.URI == "" {
 		ns = model.Namespace{URI: s.XMLNamespace}
 	}
-	x := &xmlWriter{}
+	x := &xmlWriter{rest: true}
 	err := x.structure(shape, v, root, ns, 0)
 	return x.b.Bytes(), "application/xml", err
 }
@@ -293,7 +291,7 @@ func encodePayload(m *model.Member, p model.Protocol, v any) ([]byte, string, er
 	if v == nil {
 		return nil, "", nil
 	}
-	x := &xmlWriter{}
+	x := &xmlWriter{rest: true}
 	err := x.value(m, v, payloadName(m), 0)
 	return x.b.Bytes(), "application/xml", err
 }

@@ -22,14 +22,25 @@ func xmlMembers(shape *model.Shape) map[string]*model.Member {
 			names[xmlName(m)] = m
 		}
 	}
+	// The items of flattened lists go by either name; a reader takes both.
+	for _, m := range shape.Members {
+		if m.Shape.Kind != model.List || !flattened(m) || m.Location != model.Body {
+			continue
+		}
+		for _, alternative := range []string{memberName(m), elementName(m.Shape.Element, "")} {
+			if _, taken := names[alternative]; !taken && alternative != "" {
+				names[alternative] = m
+			}
+		}
+	}
 	known, _ := xmlNames.LoadOrStore(shape, names)
 	return known.(map[string]*model.Member)
 }
 
 // xmlName is the element of a member inside its structure. The items of a
-// flattened list stand there themselves, under their own name if they have one.
+// flattened list stand there themselves, under the list's name or else their own.
 func xmlName(m *model.Member) string {
-	if m.Shape.Kind == model.List && flattened(m) {
+	if m.LocationName == "" && m.Shape.Kind == model.List && flattened(m) {
 		if n := elementName(m.Shape.Element, ""); n != "" {
 			return n
 		}
@@ -157,7 +168,17 @@ func readXMLEntry(shape *model.Shape, n *node, out map[string]any) error {
 }
 
 // xmlWriter writes values by their shapes.
-type xmlWriter struct{ b bytes.Buffer }
+type xmlWriter struct {
+	b    bytes.Buffer
+	rest bool // rest-xml, where flattened lists go by the member's name alone
+}
+
+func (x *xmlWriter) name(m *model.Member) string {
+	if x.rest {
+		return memberName(m)
+	}
+	return xmlName(m)
+}
 
 func (x *xmlWriter) open(name string, ns model.Namespace, attrs ...attr) {
 	x.b.WriteByte('<')
@@ -239,7 +260,7 @@ func (x *xmlWriter) structure(shape *model.Shape, v map[string]any, name string,
 		if v[m.Name] == nil || m.XMLAttribute || m.Location != model.Body {
 			continue
 		}
-		if err := x.value(m, v[m.Name], xmlName(m), depth+1); err != nil {
+		if err := x.value(m, v[m.Name], x.name(m), depth+1); err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
 	}
@@ -372,7 +393,7 @@ func (x *xmlWriter) members(shape *model.Shape, v map[string]any) error {
 		if v[m.Name] == nil || m.XMLAttribute || m.Location != model.Body {
 			continue
 		}
-		if err := x.value(m, v[m.Name], xmlName(m), 1); err != nil {
+		if err := x.value(m, v[m.Name], x.name(m), 1); err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
 	}
