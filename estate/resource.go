@@ -6,6 +6,11 @@
 // returned, plus one member per further operation, named after that operation
 // (GetBucketPolicy, GetPublicAccessBlock). Type names are CloudFormation's.
 //
+// A [Source] gives an estate account by account: an [Estate] in memory, or a
+// [Reader] that streams a snapshot which a [Writer] wrote. An [Index] finds
+// resources by type, id and ARN, and by what refers to what. [Diff] compares two
+// sources.
+//
 // # Caveats
 //
 // A part that could not be read is listed in Resource.Unknown, and its member is
