@@ -431,7 +431,7 @@ def main():
             }
             done = subprocess.run(
                 [
-                    args.collect, "collect", "--organization", "--role-name", "OrganizationAccountAccessRole",
+                    args.collect, "collect", "--role-name", "OrganizationAccountAccessRole",
                     "--regions", f"{HOME},{FORGOTTEN}", "--out", str(HERE / "estate.jsonl.zst"),
                 ],
                 env=env,
