@@ -26,6 +26,8 @@ type Options struct {
 	Each func(*event.Event) error
 	// Problem, if set, is called with what could not be read.
 	Problem func(logs.Problem)
+	// Skipped, if set, is called with files in folders that are no logs.
+	Skipped func(file string)
 	// Progress, if set, is called after each source with the counts so far.
 	Progress func(done int, s Stats)
 }
@@ -48,6 +50,7 @@ type hit struct {
 	id           string
 	offset       int64
 	problem      *logs.Problem
+	skipped      string // a file that is no log
 }
 
 const batchSize, batchesAhead = 128, 16
@@ -150,6 +153,7 @@ func newWorker(engine *sigma.Engine, opt Options) *worker {
 	w.reader = &logs.Reader{
 		Schema: engine.Schema(), FlowFormat: opt.FlowFormat, Visit: w.event,
 		Problem: func(p logs.Problem) { _ = w.add(hit{problem: &p}) },
+		Skipped: func(file string) { _ = w.add(hit{skipped: file}) },
 	}
 	return w
 }
@@ -228,6 +232,12 @@ func (c *consumer) take(h *hit, source int) error {
 	if h.problem != nil {
 		if c.opt.Problem != nil {
 			c.opt.Problem(*h.problem)
+		}
+		return nil
+	}
+	if h.skipped != "" {
+		if c.opt.Skipped != nil {
+			c.opt.Skipped(h.skipped)
 		}
 		return nil
 	}

@@ -89,15 +89,53 @@ func recognise(b []byte, flowFormat string) *form {
 	case isNumber && len(words) > 20 && string(words[1]) == "TransitGateway":
 		return &form{kind: event.TransitFlow, names: transitFields, split: splitSpaces, columns: flowHeader}
 	case len(words) > 10 && slices.Contains([]string{"http", "https", "h2", "grpcs", "ws", "wss"}, string(words[0])) && isISO(words[1]):
-		return &form{kind: event.ALB, names: albFields, split: splitQuoted}
+		return balancer(event.ALB, albFields, 3, 4, 12)
 	case len(words) > 12 && string(words[0]) == "tls" && isISO(words[2]):
-		return &form{kind: event.NLB, names: nlbFields, split: splitQuoted}
+		return balancer(event.NLB, nlbFields, 5, 6, -1)
 	case len(words) > 10 && isISO(words[0]) && bytes.IndexByte(line, '"') > 0:
-		return &form{kind: event.CLB, names: clbFields, split: splitQuoted}
+		return balancer(event.CLB, clbFields, 2, 3, 11)
 	case len(words) > 12 && words[2][0] == '[' && bytes.HasSuffix(words[3], []byte("]")):
 		return &form{kind: event.S3Access, names: s3Fields, split: splitS3}
 	}
 	return nil
+}
+
+// balancer is the form of a load balancer's log. Addresses and requests are
+// taken apart into further fields, named as in the tables that AWS documents
+// for Athena.
+//
+// https://docs.aws.amazon.com/athena/latest/ug/create-alb-access-logs-table.html
+func balancer(k event.Kind, names []string, client, target, request int) *form {
+	f := &form{kind: k, names: names, split: splitQuoted, derived: []string{"client_ip", "client_port", "target_ip", "target_port"}}
+	if request >= 0 {
+		f.derived = append(f.derived, "request_verb", "request_url", "request_proto")
+	}
+	var out [][]byte
+	f.derive = func(fields [][]byte) [][]byte {
+		out = out[:0]
+		for _, i := range []int{client, target} {
+			host, port := hostPort(fields[i])
+			out = append(out, host, port)
+		}
+		if request >= 0 {
+			verb, rest, _ := bytes.Cut(fields[request], []byte(" "))
+			url, proto := rest, noValue
+			if i := bytes.LastIndexByte(rest, ' '); i >= 0 {
+				url, proto = rest[:i], rest[i+1:]
+			}
+			out = append(out, verb, url, proto)
+		}
+		return out
+	}
+	return f
+}
+
+func hostPort(s []byte) (host, port []byte) {
+	i := bytes.LastIndexByte(s, ':')
+	if i < 0 {
+		return s, noValue
+	}
+	return bytes.Trim(s[:i], "[]"), s[i+1:]
 }
 
 func digits(w []byte) bool {

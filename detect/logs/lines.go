@@ -20,6 +20,9 @@ type form struct {
 	csv    bool // a CSV file of CloudTrail Lake
 	// columns derives the names from a header line or a #Fields directive.
 	columns func(line []byte) []string
+	// derived names further fields that derive makes of the others.
+	derived []string
+	derive  func(fields [][]byte) [][]byte
 }
 
 // lines reads a log of lines.
@@ -28,7 +31,7 @@ func (r *Reader) lines(ctx context.Context, s *stream, f *form) error {
 		return r.lakeCSV(ctx, s)
 	}
 	e := event.New(r.Schema)
-	columns := event.NewColumns(r.Schema, f.names)
+	columns := event.NewColumns(r.Schema, append(f.names[:len(f.names):len(f.names)], f.derived...))
 	want := len(f.names)
 	var fields [][]byte
 	for n := 0; ; n++ {
@@ -60,7 +63,14 @@ func (r *Reader) lines(ctx context.Context, s *stream, f *form) error {
 			r.problem(offset, fmt.Errorf("a line of %d fields, where a %s log has %d", len(fields), f.kind, want))
 			continue
 		}
-		e.SetFields(columns, line, fields[:min(len(fields), want)])
+		fields = fields[:min(len(fields), want)]
+		if f.derive != nil {
+			for len(fields) < want {
+				fields = append(fields, noValue)
+			}
+			fields = append(fields, f.derive(fields)...)
+		}
+		e.SetFields(columns, line, fields)
 		e.Kind, e.File, e.Offset = f.kind, r.file, offset
 		r.stats.Events++
 		if err := r.Visit(e); err != nil {
@@ -72,6 +82,8 @@ func (r *Reader) lines(ctx context.Context, s *stream, f *form) error {
 	}
 	return nil
 }
+
+var noValue = []byte("-")
 
 // minFields is how many fields a line needs: AWS adds columns at the end of the
 // load balancer and S3 formats, so older lines are shorter.

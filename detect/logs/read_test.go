@@ -118,6 +118,7 @@ func TestBroken(t *testing.T) {
 		{"brackets that never close", strings.Repeat(`{"a":[`, 20) + "\n" + one + "\n" + two, "one two", 0},
 		{"binary between lines", one + "\n\x00\x01\x02\xff\n" + two, "one two", int64(len(one) + 1)},
 		{"an object that is no event", `{"hello":"world"}` + "\n" + one + "\n" + two, "one two", 0},
+		{"a first line that is no JSON", "garbage\n" + one + "\n" + two, "one two", 0},
 		{"a compressed file cut short", gz(`{"Records":[` + one + `,` + two + `]}`)[:160], "", -1},
 	} {
 		got := read(t, c.name, []byte(c.text))

@@ -63,6 +63,7 @@ type Reader struct {
 	Schema  *event.Schema
 	Visit   func(*event.Event) error // an error ends the reading and is returned
 	Problem func(Problem)
+	Skipped func(file string) // a file in a folder that is no log
 	// FlowFormat is the format of flow logs that have no header line, as it was
 	// given to AWS: ${version} ${srcaddr} … Empty means the default format.
 	FlowFormat string
@@ -214,6 +215,9 @@ func (r *Reader) records(ctx context.Context, src Source, s *stream) error {
 	if form := recognise(s.buf[s.pos:s.end], r.FlowFormat); form != nil {
 		return r.lines(ctx, s, form)
 	}
+	if head := s.buf[s.pos:s.end]; bytes.Contains(head, []byte(`"eventName"`)) || bytes.Contains(head, []byte(`"eventVersion"`)) {
+		return r.json(ctx, src, s) // records behind something broken
+	}
 	return r.notLog(src, 0)
 }
 
@@ -222,6 +226,9 @@ func (r *Reader) notLog(src Source, offset int64) error {
 		r.problem(offset, ErrNotLog)
 	} else {
 		r.stats.NotLogs++
+		if r.Skipped != nil {
+			r.Skipped(src.Name())
+		}
 	}
 	return nil
 }

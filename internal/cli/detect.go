@@ -19,6 +19,7 @@ import (
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/finding/report"
 )
 
 // ruleFlags choose detection rules.
@@ -261,16 +262,16 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 		if err != nil {
 			return err
 		}
-		report, err := flags.open(a, a.reportRun("detect", strings.Join(args, " "), nil))
+		out, err := flags.open(a, a.reportRun("detect", strings.Join(args, " "), nil))
 		if err != nil {
 			return err
 		}
-		defer report.abort()
+		defer out.abort()
 		a.notef("%d rules, %d %s", len(engine.Rules()), len(sources), plural(len(sources), "file", "files"))
 		problems := &problemList{a: a}
 		stats, err := detect.Run(c.Context(), sources, engine, detect.Options{
-			Workers: workers, FlowFormat: flowFormat, Problem: problems.add,
-		}, func(m *detect.Match) error { return report.add(*m.Finding) })
+			Workers: workers, FlowFormat: flowFormat, Problem: problems.add, Skipped: problems.skip,
+		}, func(m *detect.Match) error { return out.add(*m.Finding) })
 		if err != nil {
 			var e *Error
 			if errors.As(err, &e) {
@@ -279,15 +280,15 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 			return incompleteErrorf("detect: %w", err)
 		}
 		for _, line := range problems.summary(stats.Malformed) {
-			report.notComplete("%s", line)
+			out.notComplete("%s", line)
 		}
-		a.detectSummary(stats)
-		return report.close(nil)
+		a.detectSummary(stats, problems.skipped)
+		return out.close(nil)
 	}
 	return c
 }
 
-func (a *App) detectSummary(s detect.Stats) {
+func (a *App) detectSummary(s detect.Stats, skipped []string) {
 	a.notef("%d events in %d files: %d matches", s.Events, s.Files, s.Matches)
 	if s.Duplicates > 0 {
 		a.notef("%d matched events were delivered more than once and counted once", s.Duplicates)
@@ -296,7 +297,11 @@ func (a *App) detectSummary(s detect.Stats) {
 		a.notef("%d digest files skipped: they hold no events", s.Digests)
 	}
 	if s.NotLogs > 0 {
-		a.notef("%d files in the folders are no logs and were skipped", s.NotLogs)
+		more := ""
+		if s.NotLogs > len(skipped) {
+			more = " …"
+		}
+		a.notef("%d files in the folders are no logs and were skipped: %s%s", s.NotLogs, report.Plain(strings.Join(skipped, ", ")), more)
 	}
 	if s.SettledEarly > 0 {
 		a.warnf("%d events were too many for the memory that correlations may use and were decided before the end; give the logs in order of time", s.SettledEarly)
@@ -368,8 +373,9 @@ func (a *App) logSources(ctx context.Context, args []string, bucket *logBucket) 
 
 // problemList keeps the first problems and counts the others.
 type problemList struct {
-	a     *App
-	lines []string
+	a       *App
+	lines   []string
+	skipped []string
 }
 
 const maxProblems = 20
@@ -377,6 +383,12 @@ const maxProblems = 20
 func (p *problemList) add(problem logs.Problem) {
 	if len(p.lines) < maxProblems {
 		p.lines = append(p.lines, problem.Error())
+	}
+}
+
+func (p *problemList) skip(file string) {
+	if len(p.skipped) < 5 {
+		p.skipped = append(p.skipped, file)
 	}
 }
 
