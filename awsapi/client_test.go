@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -519,6 +520,27 @@ func TestAssumeRole(t *testing.T) {
 	})
 	if _, err := denied.AssumeRole(t.Context(), "arn:aws:iam::222222222222:role/audit", "", "bartizan"); !awsapi.IsAccessDenied(err) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestConcurrentCalls is for the race detector: one client, many callers, each
+// reading models that nobody has read before.
+func TestConcurrentCalls(t *testing.T) {
+	c := newClient(t, func(*http.Request) *http.Response { return reply(403, `{"__type":"AccessDeniedException"}`) })
+	var wg sync.WaitGroup
+	input := map[string]any{}
+	for _, row := range [][2]string{{"kms", "ListKeys"}, {"ecs", "ListClusters"}, {"eks", "ListClusters"}, {"athena", "ListWorkGroups"}, {"glue", "GetDatabases"}, {"kms", "ListAliases"}, {"s3", "ListBuckets"}, {"ecs", "ListTaskDefinitions"}} {
+		for _, region := range []string{"eu-west-1", "us-east-1"} {
+			wg.Go(func() {
+				if _, err := c.WithRegion(region).Call(t.Context(), row[0], row[1], input); !awsapi.IsAccessDenied(err) {
+					t.Errorf("%v: %v", row, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if len(input) != 0 {
+		t.Errorf("the input was changed: %v", input)
 	}
 }
 

@@ -57,7 +57,7 @@ func fromTask(shape *model.Shape, input map[string]any, path string, depth int) 
 		return input, nil
 	}
 	if depth > taskDepth {
-		return nil, fmt.Errorf("%s: nested too deeply", path)
+		return nil, fmt.Errorf("%s: nested too deeply", strings.TrimPrefix(path, "."))
 	}
 	out := make(map[string]any, len(input))
 	for name, v := range input {
@@ -90,7 +90,7 @@ func fromTask(shape *model.Shape, input map[string]any, path string, depth int) 
 
 func memberFromTask(m *model.Member, v any, path string, depth int) (any, error) {
 	if depth > taskDepth {
-		return nil, fmt.Errorf("%s: nested too deeply", path)
+		return nil, fmt.Errorf("%s: nested too deeply", strings.TrimPrefix(path, "."))
 	}
 	switch m.Shape.Kind {
 	case model.Structure:
