@@ -71,6 +71,9 @@ func Run(ctx context.Context, m *Machine, input []byte, host Host) (*Result, err
 			if !value.Equal(first.Input, in) {
 				return nil, fmt.Errorf("resume execution %s: it was started with another input", r.id.ID)
 			}
+			if v, ok := r.clock.(*VirtualClock); ok { // virtual time goes on where it stood
+				_ = v.Sleep(ctx, r.recorded[len(r.recorded)-1].Time, nil)
+			}
 		}
 	}
 	if err := r.loop(in); err != nil {
@@ -211,7 +214,9 @@ func (r *runner) emit(s *scope, e Event) int64 {
 		r.last = e.Time
 		r.persisted++
 	} else {
-		e.Time = r.clock.Now()
+		if e.Time = r.clock.Now(); e.Time.Before(r.last) {
+			e.Time = r.last // a clock that was set back does not unmake the order
+		}
 		r.last = e.Time
 		if r.host.History != nil {
 			r.buffer = append(r.buffer, e)
