@@ -1,5 +1,7 @@
 package event
 
+import "bytes"
+
 // has reports whether the record has the member at the head of a standard path.
 func (e *Event) has(s Slot) bool {
 	return e.top[e.schema.heads[s]].end > 0
@@ -72,6 +74,19 @@ func (e *Event) Inner() []byte {
 		}
 	}
 	return nil
+}
+
+// Line returns the line of a log of lines inside a wrapper: the message of
+// CloudWatch Logs. It is nil where there is none.
+func (e *Event) Line() []byte {
+	if !e.has(slotMessage) {
+		return nil
+	}
+	t := e.member(slotMessage)
+	if len(t) < 3 || t[0] != '"' {
+		return nil
+	}
+	return bytes.TrimRight(AppendUnescaped(nil, t[1:len(t)-1]), "\r\n")
 }
 
 // IsUpperCase reports whether a GuardDuty finding is written as the command line

@@ -62,6 +62,8 @@ type jsonReader struct {
 	others     int    // objects that are no records
 	firstOther int64
 	gaveUp     bool
+	form       *form          // of lines in messages
+	columns    *event.Columns // of form
 	resyncs    int
 }
 
@@ -312,6 +314,11 @@ func (p *jsonReader) record(depth int, offset int64) error {
 		if text := e.Inner(); text != nil {
 			return p.inner(depth, text, offset)
 		}
+		if line := e.Line(); line != nil && depth < maxUnwrap {
+			if done, err := p.message(p.events[depth+1], line, offset); done {
+				return err
+			}
+		}
 	case event.Container:
 		var failed error
 		ok := false
@@ -327,6 +334,30 @@ func (p *jsonReader) record(depth int, offset int64) error {
 	}
 	p.other(offset)
 	return nil
+}
+
+// message reads a line of a log, such as a flow record, that CloudWatch Logs
+// hands on as the message of a log event. done is false where it is no such line.
+func (p *jsonReader) message(e *event.Event, line []byte, offset int64) (done bool, err error) {
+	if p.form == nil {
+		f := recognise(line, p.FlowFormat)
+		if f == nil || f.csv || f.split == nil || len(f.names) == 0 {
+			return false, nil
+		}
+		p.form, p.columns = f, event.NewColumns(p.Schema, append(f.names[:len(f.names):len(f.names)], f.derived...))
+	}
+	fields, ok := p.form.split(nil, line)
+	if !ok || len(fields) != len(p.form.names) {
+		p.problem(offset, fmt.Errorf("a message of %d fields, where a %s log has %d", len(fields), p.form.kind, len(p.form.names)))
+		return true, nil
+	}
+	if p.form.derive != nil {
+		fields = append(fields, p.form.derive(fields)...)
+	}
+	e.SetFields(p.columns, line, fields)
+	e.Kind, e.File, e.Offset = p.form.kind, p.file, offset
+	p.stats.Events++
+	return true, p.Visit(e)
 }
 
 // inner reads the JSON value that was found inside the record at depth.
