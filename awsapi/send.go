@@ -39,12 +39,12 @@ func (c *Client) send(ctx context.Context, op *model.Operation, input map[string
 	resp, err := c.base.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			return nil, c.failed(op, region, fmt.Errorf("reach %s: %w", req.URL.Host, ctx.Err()))
 		}
 		if notOffered(op, region, at, err) {
 			return nil, c.failed(op, region, &NoEndpointError{Service: op.Service.Name, Region: region, Reason: "AWS does not list the region for the service, and " + req.URL.Host + " does not exist"})
 		}
-		return nil, c.failed(op, region, fmt.Errorf("reach %s: %w", req.URL.Host, plainCause(err)))
+		return nil, c.failed(op, region, fmt.Errorf("reach %s (check the network, the proxy and the endpoint): %w", req.URL.Host, plainCause(err)))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := c.read(op, resp)
