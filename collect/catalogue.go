@@ -51,7 +51,8 @@ type List struct {
 	each    map[string][]any
 	recurse bool
 	absent  []string
-	where   [2]string // path and the value it must have
+	where   [2]string         // path and the value it must have
+	drop    map[string]string // paths and values, which may end in *, of items that are left out if all agree
 }
 
 // More is a further operation per resource.
@@ -134,6 +135,8 @@ type (
 		Recurse bool             `yaml:"recurse"`
 		Absent  []string         `yaml:"absent"`
 		Where   string           `yaml:"where"`
+
+		Drop map[string]string `yaml:"drop"`
 	}
 	moreYAML struct {
 		Call   string                         `yaml:"call"`
@@ -256,7 +259,7 @@ func (c *Catalogue) parseType(f fileYAML, y typeYAML) (*Type, error) {
 		l := &t.List
 		l.Service, l.Operation = split(f.Service, y.List.Call)
 		l.input, l.items, l.bare, l.recurse, l.absent = y.List.Input, parse(y.List.Items), y.List.Bare, y.List.Recurse, y.List.Absent
-		l.each = y.List.Each
+		l.each, l.drop = y.List.Each, y.List.Drop
 		if at, want, ok := strings.Cut(y.List.Where, "="); ok {
 			l.where = [2]string{at, want}
 		} else if y.List.Where != "" {

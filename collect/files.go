@@ -230,6 +230,9 @@ func (f *fileRun) add(t *Type, v any, name string) {
 	if !ok {
 		return
 	}
+	if !(&List{drop: t.List.drop}).wants(doc, scope{}) {
+		return
+	}
 	doc = clone(doc).(map[string]any)
 	decodeAll(doc, t.decode)
 	redactAll(doc, t.redact)

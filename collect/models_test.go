@@ -226,6 +226,9 @@ func (c *claims) list(documents map[*Type]map[string]*model.Shape) {
 	default:
 		c.errorf("items are %ss: bare must name them", item.Kind)
 	}
+	for name := range l.drop {
+		c.reference("drop", name)
+	}
 	if item.Kind == model.Structure {
 		c.paths(item, c.typ.redact, "redact")
 		for _, d := range c.typ.decode {

@@ -101,6 +101,26 @@ func TestDocumentsKeepAWSShapes(t *testing.T) {
 	}
 }
 
+// Of AWS's own policies only those in use are kept.
+func TestManagedPoliciesInUse(t *testing.T) {
+	f := newFake()
+	f.on("iam:GetAccountAuthorizationDetails", func(call) (m, error) {
+		policy := func(arn string, attached, boundary int) m {
+			return m{"Arn": arn, "AttachmentCount": int64(attached), "PermissionsBoundaryUsageCount": int64(boundary)}
+		}
+		return m{"Policies": l{policy("arn:aws:iam::aws:policy/ReadOnlyAccess", 0, 0), policy("arn:aws:iam::aws:policy/AdministratorAccess", 1, 0),
+			policy("arn:aws:iam::aws:policy/PowerUserAccess", 0, 2), policy("arn:aws:iam::111111111111:policy/own", 0, 0)}}, nil
+	})
+	_, e, _ := run(t, context.Background(), f, collect.Options{Types: []string{"AWS::IAM::ManagedPolicy"}})
+	var got []string
+	for r := range e.Resources() {
+		got = append(got, r.ID[strings.LastIndexByte(r.ID, '/')+1:])
+	}
+	if !slices.Equal(got, []string{"own", "AdministratorAccess", "PowerUserAccess"}) {
+		t.Errorf("kept %v", got)
+	}
+}
+
 // A trail is seen in every region it covers; it is one resource, in its home
 // region, wherever the collection saw it.
 func TestTrailIsOneResource(t *testing.T) {

@@ -129,6 +129,16 @@ func (a *accountRun) list(ctx context.Context, u *unit, t *Type, region string, 
 // wants reports whether an item is one that the type asks for: its own, where
 // an API may list others'.
 func (l *List) wants(doc map[string]any, s scope) bool {
+	unwanted := len(l.drop) > 0
+	for at, want := range l.drop {
+		p, _ := parsePath(at)
+		got := fmt.Sprint(p.first(doc))
+		stem, wild := strings.CutSuffix(want, "*")
+		unwanted = unwanted && (got == want || wild && strings.HasPrefix(got, stem))
+	}
+	if unwanted {
+		return false
+	}
 	if l.where[0] == "" {
 		return true
 	}
