@@ -79,6 +79,17 @@ func recognise(b []byte, flowFormat string) *form {
 	if isLakeHeader(line) {
 		return &form{kind: event.CloudTrail, csv: true}
 	}
+	// An export of CloudWatch Logs puts the time before each message.
+	if len(words) > 1 && isISO(words[0]) && !isISO(words[1]) && bytes.HasSuffix(words[0], []byte("Z")) {
+		rest := bytes.TrimLeft(line[len(words[0]):], " ")
+		if rest[0] == '{' {
+			return &form{kind: event.CloudTrail, exported: true}
+		}
+		if f := recognise(rest, flowFormat); f != nil && (f.kind == event.VPCFlow || f.kind == event.TransitFlow) {
+			f.exported, f.columns = true, nil
+			return f
+		}
+	}
 	isNumber := len(words[0]) <= 2 && digits(words[0])
 	switch {
 	case flowFormat != "" && isFlowFormat(flowFormat) && len(words) == len(flowNames(flowFormat)):

@@ -29,6 +29,8 @@ func TestOtherLogs(t *testing.T) {
 			event.VPCFlow, "2024-01-02T03:04:05Z", "203.0.113.12", "dstport=22"},
 		{"a flow log through CloudWatch Logs", `{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","timestamp":1,"message":"2 123456789012 eni-1 203.0.113.12 10.0.0.5 443 22 6 10 840 1704164645 1704164700 REJECT OK"}]}`,
 			event.VPCFlow, "2024-01-02T03:04:05Z", "203.0.113.12", "dstport=22|action=REJECT"},
+		{"a flow log exported from CloudWatch Logs", "2024-01-02T03:05:05.000Z 2 123456789012 eni-1 203.0.113.12 10.0.0.5 443 22 6 10 840 1704164645 1704164700 REJECT OK\n",
+			event.VPCFlow, "2024-01-02T03:04:05Z", "203.0.113.12", "dstport=22|action=REJECT"},
 		{"a flow log in a custom format", "start flow-direction srcaddr tcp-flags pkt-srcaddr ecs-task-id reject-reason\n1704164645 egress 10.0.0.1 2 10.9.9.9 - BPA\n",
 			event.VPCFlow, "2024-01-02T03:04:05Z", "10.0.0.1", "flow-direction=egress|pkt-srcaddr=10.9.9.9|reject-reason=BPA|ecs-task-id="},
 		{"a flow record without data", "2 123456789012 eni-1 - - - - - - - 1704164645 1704164700 - NODATA\n",

@@ -30,11 +30,7 @@ func isContainer(key []byte) bool {
 // and objects that hold arrays of records.
 func (r *Reader) json(ctx context.Context, src Source, s *stream) error {
 	p := &jsonReader{Reader: r, stream: s, ctx: ctx, src: src}
-	for i := range r.events {
-		if r.events[i] == nil || r.events[i].Schema() != r.Schema {
-			r.events[i] = event.New(r.Schema)
-		}
-	}
+	p.prepare()
 	err := p.run()
 	if err == nil && s.err != nil {
 		r.problem(s.base+int64(s.end), fmt.Errorf("read source: %w", s.err))
@@ -51,6 +47,14 @@ func (r *Reader) json(ctx context.Context, src Source, s *stream) error {
 		}
 	}
 	return err
+}
+
+func (r *Reader) prepare() {
+	for i := range r.events {
+		if r.events[i] == nil || r.events[i].Schema() != r.Schema {
+			r.events[i] = event.New(r.Schema)
+		}
+	}
 }
 
 type jsonReader struct {

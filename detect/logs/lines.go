@@ -17,7 +17,10 @@ type form struct {
 	names  []string
 	header bool // the first line names the columns
 	split  func(dst [][]byte, line []byte) ([][]byte, bool)
-	csv    bool // a CSV file of CloudTrail Lake
+	// exported says that a time stands before each line; without names the rest
+	// of the line is JSON.
+	exported bool
+	csv      bool // a CSV file of CloudTrail Lake
 	// columns derives the names from a header line or a #Fields directive.
 	columns func(line []byte) []string
 	// derived names further fields that derive makes of the others.
@@ -27,8 +30,11 @@ type form struct {
 
 // lines reads a log of lines.
 func (r *Reader) lines(ctx context.Context, s *stream, f *form) error {
-	if f.csv {
+	switch {
+	case f.csv:
 		return r.lakeCSV(ctx, s)
+	case f.exported && f.names == nil:
+		return r.exportedJSON(ctx, s)
 	}
 	e := event.New(r.Schema)
 	columns := event.NewColumns(r.Schema, append(f.names[:len(f.names):len(f.names)], f.derived...))
@@ -48,6 +54,12 @@ func (r *Reader) lines(ctx context.Context, s *stream, f *form) error {
 		}
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
+		}
+		if f.exported {
+			_, line, _ = bytes.Cut(line, []byte(" "))
+			if len(line) == 0 {
+				continue
+			}
 		}
 		if f.columns != nil {
 			if names := f.columns(line); names != nil {
@@ -81,6 +93,39 @@ func (r *Reader) lines(ctx context.Context, s *stream, f *form) error {
 		r.problem(s.base+int64(s.end), fmt.Errorf("read source: %w", s.err))
 	}
 	return nil
+}
+
+// exportedJSON reads lines of a time and a JSON record.
+func (r *Reader) exportedJSON(ctx context.Context, s *stream) error {
+	p := &jsonReader{Reader: r, stream: s, ctx: ctx}
+	p.prepare()
+	for {
+		line, offset, tooLong, ok := s.line()
+		switch {
+		case !ok:
+			if s.err != nil {
+				r.problem(s.base+int64(s.end), fmt.Errorf("read source: %w", s.err))
+			}
+			return ctx.Err()
+		case tooLong:
+			r.problem(offset, errTooLong)
+			continue
+		case len(line) == 0:
+			continue
+		}
+		i := bytes.IndexByte(line, '{')
+		if i < 0 {
+			r.problem(offset, fmt.Errorf("a line without a record: %w", event.ErrSyntax))
+			continue
+		}
+		if err := p.inner(-1, bytes.TrimSpace(line[i:]), offset); err != nil {
+			return err
+		}
+		if p.others > 0 {
+			p.others = 0
+			r.problem(offset, ErrNotLog)
+		}
+	}
 }
 
 var noValue = []byte("-")

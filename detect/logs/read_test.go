@@ -90,6 +90,7 @@ func TestForms(t *testing.T) {
 		{"lookup-events, token first", `{"NextToken":"n","Events":[{"CloudTrailEvent":` + quote(one) + `},{"CloudTrailEvent":` + quote(two) + `}]}`},
 		{"a CloudWatch Logs subscription", `{"messageType":"DATA_MESSAGE","owner":"1","logEvents":[{"id":"1","timestamp":1,"message":` + quote(one) + `},{"id":"2","timestamp":1,"message":` + quote(two) + `}]}`},
 		{"filter-log-events", `{"events":[{"logStreamName":"s","message":` + quote(one) + `},{"logStreamName":"s","message":` + quote(two) + `}],"searchedLogStreams":[]}`},
+		{"an export of CloudWatch Logs", "2024-01-01T00:00:00.000Z " + one + "\n2024-01-01T00:00:01.000Z " + two + "\n"},
 		{"SNS in SQS", `{"Type":"Notification","Message":` + quote(`{"Records":[`+one+`,`+two+`]}`) + `}`},
 		{"rows of a Lake query", `{"QueryStatus":"FINISHED","QueryResultRows":[[{"eventID":"one"},{"eventName":"CreateUser"},{"eventSource":"iam.amazonaws.com"},{"eventTime":"2024-01-01 00:00:00.000"}],[{"eventID":"two"},{"eventName":"DeleteUser"},{"eventSource":"iam.amazonaws.com"}]]}`},
 		{"the result file of a Lake query", "eventID,eventName,eventSource,userIdentity\none,CreateUser,iam.amazonaws.com,\"{type=IAMUser, arn=arn:aws:iam::1:user/a}\"\ntwo,DeleteUser,iam.amazonaws.com,\n"},
