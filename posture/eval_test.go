@@ -217,6 +217,14 @@ func TestFunctions(t *testing.T) {
 		{`arn.resource(resource.Arn) == "role/a:b"`, "true"},
 		{`arn.account(resource.Never) == ""`, "true"},
 		{`lower("ABC") == "abc"`, "true"},
+		{`estate == estate`, "true"},
+		{`string(resource.Made) == resource.Made`, "true"},
+		{`json(resource) == resource`, "true"},
+		{`[1, resource.Absent].size() == 2 && [resource.Absent] == [null]`, "true"},
+		{`{"a": resource.Absent}.a == null`, "true"},
+		{`resource.exists(k, k == "Made")`, "true"},
+		{`resource.Ssh.map(k, k) == ["FromPort", "IpProtocol", "ToPort"]`, "true"},
+		{`(["a"] + texts("b")).size() == 2`, "true"},
 		{`texts("a") == ["a"] && texts(["a","b"]).size() == 2 && texts(resource.Absent).size() == 0`, "true"},
 	} {
 		if got := evaluate(t, c.text, st); !strings.HasPrefix(got, c.want) {

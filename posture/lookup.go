@@ -1,6 +1,8 @@
 package posture
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -339,7 +341,6 @@ func (v *organizationView) contains(account string) ref.Val {
 
 // handle is the value of the variables estate and organization.
 type handle struct {
-	ref.Val
 	typ    *types.Type
 	acct   *accountView
 	org    *organizationView
@@ -351,8 +352,15 @@ var (
 	organizationType = types.NewObjectType("bartizan.Organization")
 )
 
-func (h *handle) Type() ref.Type { return h.typ }
-func (h *handle) Value() any     { return h }
+func (h *handle) ConvertToNative(t reflect.Type) (any, error) {
+	return nil, fmt.Errorf("%s has no value of type %v", h.typ.TypeName(), t)
+}
+func (h *handle) ConvertToType(ref.Type) ref.Val {
+	return types.NewErr("%s has no value", h.typ.TypeName())
+}
+func (h *handle) Equal(other ref.Val) ref.Val { return types.Bool(other == ref.Val(h)) }
+func (h *handle) Type() ref.Type              { return h.typ }
+func (h *handle) Value() any                  { return h }
 
 // lookupOptions declares the lookups.
 func lookupOptions() []cel.EnvOption {

@@ -139,8 +139,8 @@ func policyOptions() []cel.EnvOption {
 		ask("policy.externalAccounts", texts, func(p *identity.Policy) any { return texts2any(foreignAccounts(p, false)) }),
 		ask("policy.accountsWithoutExternalId", texts, func(p *identity.Policy) any { return texts2any(foreignAccounts(p, true)) }),
 		ask("policy.services", texts, func(p *identity.Policy) any { return texts2any(trustedServices(p)) }),
-		ask("policy.grantsAdmin", cel.BoolType, func(p *identity.Policy) any { return grants(p, "*", "*") }),
-		askWith("policy.grants", cel.StringType, cel.BoolType, func(p *identity.Policy, a ref.Val) any { return grants(p, text(a), "*") }),
+		ask("policy.grantsAdmin", cel.BoolType, func(p *identity.Policy) any { return grants(p, "*") }),
+		askWith("policy.grants", cel.StringType, cel.BoolType, func(p *identity.Policy, a ref.Val) any { return grants(p, text(a)) }),
 		askWith("policy.allows", cel.StringType, cel.BoolType, func(p *identity.Policy, a ref.Val) any { return allowsSomewhere(p, text(a)) }),
 		askWith("policy.denies", cel.StringType, cel.BoolType, func(p *identity.Policy, a ref.Val) any { return deniesAll(p, text(a)) }),
 		ask("policy.requiresTLS", cel.BoolType, func(p *identity.Policy) any { return requiresTLS(p, "*") }),
@@ -258,7 +258,7 @@ func everyone(p *identity.Principal) bool {
 
 // grants reports whether an identity policy allows an action on every resource,
 // without a condition, and does not deny it again on every resource.
-func grants(p *identity.Policy, action, _ string) bool {
+func grants(p *identity.Policy, action string) bool {
 	allowed := false
 	for _, s := range statements(p) {
 		if len(s.Conditions) > 0 || !coversAction(s, action) || !everyResource(s) {

@@ -62,22 +62,33 @@ func (a *App) scan(ctx context.Context, set *posture.Set, src *opened, reports *
 	if t := src.Header().Time; !t.IsZero() {
 		now = t // ages as they were when the estate was read: the same estate gives the same report
 	}
-	sum, err := set.Run(ctx, src, posture.Options{Now: now}, out.add)
+	var writing error
+	sum, err := set.Run(ctx, src, posture.Options{Now: now}, func(f finding.Finding) error {
+		writing = out.add(f)
+		return writing
+	})
+	hint := ""
 	switch {
 	case err == nil:
+	case writing != nil:
+		return writing
 	case errors.Is(err, context.Canceled):
 		out.notComplete("interrupted after %d %s", sum.Resources, plural(sum.Resources, "resource", "resources"))
 	default:
+		// What was read is reported; nothing found so far is lost.
+		out.notComplete("%v", err)
 		var e *Error
 		if errors.As(err, &e) {
-			return err
+			hint = e.Hint
 		}
-		out.notComplete("%v", snapshotError(src.Name, err))
 	}
 	if sum.Resources == 0 && err == nil {
 		out.notComplete("%s holds no resources", src.Name)
 	}
 	result := out.close(sum.Gaps)
+	if hint != "" {
+		a.notef("hint: %s", hint)
+	}
 	if n := len(sum.Skipped); n > 0 {
 		a.notef("%d %s not used: what they look at is not in %s", n, plural(n, "control was", "controls were"), src.Name)
 	}
