@@ -52,7 +52,7 @@ type List struct {
 	recurse bool
 	absent  []string
 	where   [2]string         // path and the value it must have
-	drop    map[string]string // paths and values, which may end in *, of items that are left out if all agree
+	drop    map[string]string // paths and values, as in "aws*" and "0?", of items that are left out if all agree
 }
 
 // More is a further operation per resource.

@@ -109,7 +109,8 @@ func TestManagedPoliciesInUse(t *testing.T) {
 			return m{"Arn": arn, "AttachmentCount": int64(attached), "PermissionsBoundaryUsageCount": int64(boundary)}
 		}
 		return m{"Policies": l{policy("arn:aws:iam::aws:policy/ReadOnlyAccess", 0, 0), policy("arn:aws:iam::aws:policy/AdministratorAccess", 1, 0),
-			policy("arn:aws:iam::aws:policy/PowerUserAccess", 0, 2), policy("arn:aws:iam::111111111111:policy/own", 0, 0)}}, nil
+			policy("arn:aws:iam::aws:policy/PowerUserAccess", 0, 2), policy("arn:aws:iam::111111111111:policy/own", 0, 0),
+			m{"Arn": "arn:aws:iam::aws:policy/Unused", "AttachmentCount": int64(0)}}}, nil
 	})
 	_, e, _ := run(t, context.Background(), f, collect.Options{Types: []string{"AWS::IAM::ManagedPolicy"}})
 	var got []string

@@ -132,9 +132,11 @@ func (l *List) wants(doc map[string]any, s scope) bool {
 	unwanted := len(l.drop) > 0
 	for at, want := range l.drop {
 		p, _ := parsePath(at)
-		got := fmt.Sprint(p.first(doc))
+		v := p.first(doc)
+		want, optional := strings.CutSuffix(want, "?")
 		stem, wild := strings.CutSuffix(want, "*")
-		unwanted = unwanted && (got == want || wild && strings.HasPrefix(got, stem))
+		got := fmt.Sprint(v)
+		unwanted = unwanted && (v == nil && optional || v != nil && (got == want || wild && strings.HasPrefix(got, stem)))
 	}
 	if unwanted {
 		return false
