@@ -48,6 +48,9 @@ const (
 	Array
 )
 
+// undecoded marks a value whose JSON text nobody has asked for yet.
+const undecoded ValueKind = 255
+
 // Value is one value of a field.
 type Value struct {
 	Kind ValueKind
@@ -280,8 +283,11 @@ func (e *Event) Values(s Slot) []Value {
 }
 
 func (e *Event) found(s Slot) []Value {
-	if e.vals[s].Kind == 0 {
+	switch v := &e.vals[s]; v.Kind {
+	case 0:
 		return e.multi[s]
+	case undecoded:
+		*v = scalar(v.Text)
 	}
 	return e.vals[s : s+1 : s+1]
 }
@@ -311,7 +317,7 @@ func (e *Event) fill(n *node, k, start, end int) {
 		return
 	}
 	if slot >= 0 {
-		e.set(slot, scalar(b[start:end]))
+		e.set(slot, Value{undecoded, b[start:end]})
 	}
 	if sub == nil {
 		return

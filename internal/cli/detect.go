@@ -267,7 +267,7 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 			return err
 		}
 		defer out.abort()
-		a.notef("%d rules, %d %s", len(engine.Rules()), len(sources), plural(len(sources), "file", "files"))
+		a.notef("%d %s, %d %s", len(engine.Rules()), plural(len(engine.Rules()), "rule", "rules"), len(sources), plural(len(sources), "file", "files"))
 		problems := &problemList{a: a}
 		stats, err := detect.Run(c.Context(), sources, engine, detect.Options{
 			Workers: workers, FlowFormat: flowFormat, Problem: problems.add, Skipped: problems.skip,
@@ -289,7 +289,7 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 }
 
 func (a *App) detectSummary(s detect.Stats, skipped []string) {
-	a.notef("%d events in %d files: %d matches", s.Events, s.Files, s.Matches)
+	a.notef("%d events in %d %s: %d matches", s.Events, s.Files, plural(s.Files, "file", "files"), s.Matches)
 	if s.Duplicates > 0 {
 		a.notef("%d matched events were delivered more than once and counted once", s.Duplicates)
 	}
