@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"runtime"
+	"strconv"
 	"sync"
 
 	"github.com/bartizan-security/bartizan/detect/event"
@@ -170,7 +171,7 @@ func (w *worker) run(ctx context.Context, src logs.Source, out chan<- []hit) (lo
 
 func (w *worker) event(e *event.Event) error {
 	if w.opt.Each != nil {
-		if id := e.ID(); id != "" && w.seen.before(id, maphash.String(w.seen.seed, e.File)^uint64(e.Offset)) {
+		if id := identity(e); id != "" && w.seen.before(id, maphash.String(w.seen.seed, e.File)^uint64(e.Offset)) {
 			return nil
 		}
 		if err := w.opt.Each(e); err != nil {
@@ -182,7 +183,7 @@ func (w *worker) event(e *event.Event) error {
 	if len(w.hits) == 0 {
 		return nil
 	}
-	h := hit{id: e.ID(), offset: e.Offset}
+	h := hit{id: identity(e), offset: e.Offset}
 	for _, r := range w.hits {
 		h.observations = append(h.observations, w.engine.Observe(r, e)...)
 		if r.Silent() {
@@ -195,6 +196,17 @@ func (w *worker) event(e *event.Event) error {
 		h.matches = append(h.matches, m)
 	}
 	return w.add(h)
+}
+
+// identity is what two deliveries of one event have in common: its id, and its
+// name and time, because anonymised logs give one id to many events and a
+// finding keeps its id when it is updated.
+func identity(e *event.Event) string {
+	id := e.ID()
+	if id == "" {
+		return ""
+	}
+	return id + "\x00" + e.Name() + "\x00" + strconv.FormatInt(e.Time().UnixMilli(), 10)
 }
 
 func (w *worker) add(h hit) error {

@@ -94,6 +94,16 @@ func TestDeliveredTwice(t *testing.T) {
 	}
 }
 
+// TestSameIDOtherEvent states that events which share an id, as anonymised ones
+// do, but differ in name or time are not taken for one.
+func TestSameIDOtherEvent(t *testing.T) {
+	g := compile(t, createUser)
+	later := strings.Replace(record("e1", "CreateUser"), "03:04:05", "03:04:06", 1)
+	if found, stats := run(t, g, detect.Options{}, record("e1", "CreateUser")+later); len(found) != 2 || stats.Duplicates != 0 {
+		t.Errorf("%d findings, %+v", len(found), stats)
+	}
+}
+
 // TestOrder states that matches come in the order of sources and records,
 // whatever the number of workers.
 func TestOrder(t *testing.T) {
