@@ -23,7 +23,7 @@ func (inv *Inventory) Stack(p *Principal, resource string) *identity.Stack {
 		s.ServiceControl = lv.service
 	}
 	if r, ok := inv.Resource(resource); ok {
-		s.Resource = r.Policy
+		s.Resource, s.S3, s.Grants = r.Policy, r.S3, r.Grants
 	}
 	if lv := inv.org.levels[inv.OwnerOf(resource, p)]; lv != nil {
 		s.ResourceControl = lv.resource
@@ -79,9 +79,22 @@ func (inv *Inventory) Request(p *Principal, action, resource string, context map
 		r.Context["aws:ResourceTag/"+k] = []string{v}
 	}
 	for k, v := range context {
-		r.Context[k] = v
+		set(r.Context, k, v)
 	}
 	return r
+}
+
+// set sets a key whatever its spelling.
+func set(context map[string][]string, key string, values []string) {
+	if _, same := context[key]; !same {
+		for k := range context {
+			if strings.EqualFold(k, key) {
+				delete(context, k)
+				break
+			}
+		}
+	}
+	context[key] = values
 }
 
 func (inv *Inventory) resourceTags(resource string) map[string]string {
@@ -166,43 +179,4 @@ func keysOf(d *identity.Document) []string {
 		}
 	}
 	return keys
-}
-
-// Answer is a decision about a principal of the estate.
-type Answer struct {
-	identity.Decision
-	Request *identity.Request
-	Stack   *identity.Stack
-	Missing []string // what could not be read and may change the answer; then the outcome is unknown
-}
-
-// Decide evaluates a request of a principal. A policy that could not be read
-// makes the outcome unknown, unless an explicit deny settles it.
-func (inv *Inventory) Decide(p *Principal, action, resource string, context map[string][]string) (Answer, error) {
-	s := inv.Stack(p, resource)
-	r := inv.Request(p, action, resource, context)
-	r.UnknownContext = Unknowns(s, r)
-	d, err := identity.Evaluate(r, s)
-	if err != nil {
-		return Answer{}, err
-	}
-	a := Answer{Decision: d, Request: r, Stack: s}
-	if d.Outcome != identity.ExplicitDeny {
-		a.Missing = inv.missing(p, resource)
-		if len(a.Missing) > 0 {
-			a.Outcome = identity.Unknown
-		}
-	}
-	return a, nil
-}
-
-func (inv *Inventory) missing(p *Principal, resource string) []string {
-	m := slices.Clone(p.Missing)
-	if why := inv.controlMissing(p.Account); why != "" && !p.ServiceLinked() {
-		m = append(m, why)
-	}
-	if r, ok := inv.Resource(resource); ok {
-		m = append(m, r.Missing...)
-	}
-	return m
 }

@@ -75,7 +75,10 @@ type Resource struct {
 	Region  string
 	Type    string
 	Policy  *identity.Document // nil: it has none
-	Missing []string
+	S3      *identity.S3Access // of a bucket: what decides beside its policy
+	Grants  []identity.Grant   // of a KMS key
+	Missing []string           // what could not be read of its policy
+	Unsure  []string           // what could not be read and may only narrow what it allows
 	Source  *estate.Resource
 }
 
@@ -90,6 +93,10 @@ type Inventory struct {
 
 	principals map[string]*Principal
 	resources  map[string]*Resource
+	roles      map[string]*Principal           // by account and name
+	keys       map[*identity.Document][]string // condition keys that a policy asks for
+	blocks     map[string]accountBlock         // S3 block public access, by account
+	networks   []string                        // VPCs and VPC endpoints of the estate
 	org        organization
 }
 
@@ -114,11 +121,8 @@ func (inv *Inventory) Principal(name string) (*Principal, bool) {
 	a, err := arn.Parse(name)
 	if err == nil && a.Service == "sts" && a.ResourceType() == "assumed-role" {
 		role, _, _ := strings.Cut(a.ResourceID(), "/")
-		for _, p := range inv.Principals {
-			if p.Kind == Role && p.Account == a.AccountID && p.Name == role {
-				return p, true
-			}
-		}
+		p, ok := inv.roles[a.AccountID+"/"+role]
+		return p, ok
 	}
 	return nil, false
 }
@@ -167,7 +171,8 @@ var identityTypes = []string{"AWS::IAM::User", "AWS::IAM::Role", "AWS::IAM::Grou
 // Load reads the identities of an estate. An error is one of reading the
 // source; a policy that makes no sense is listed as missing where it stands.
 func Load(s estate.Source) (*Inventory, error) {
-	inv := &Inventory{principals: map[string]*Principal{}, resources: map[string]*Resource{}}
+	inv := &Inventory{principals: map[string]*Principal{}, resources: map[string]*Resource{}, roles: map[string]*Principal{},
+		keys: map[*identity.Document][]string{}, blocks: map[string]accountBlock{}}
 	l := &loader{inv: inv, cache: map[string]*identity.Document{}}
 	inv.org.start()
 	for a, err := range s.Accounts() {
@@ -177,6 +182,8 @@ func Load(s estate.Source) (*Inventory, error) {
 		l.account(a)
 	}
 	inv.org.finish()
+	inv.blockPublicAccess()
+	sort.Strings(inv.networks)
 	sort.Slice(inv.Principals, func(i, j int) bool { return inv.Principals[i].ARN < inv.Principals[j].ARN })
 	sort.Slice(inv.Resources, func(i, j int) bool { return inv.Resources[i].ARN < inv.Resources[j].ARN })
 	sort.Slice(inv.Groups, func(i, j int) bool { return inv.Groups[i].ARN < inv.Groups[j].ARN })
@@ -243,6 +250,14 @@ func (l *loader) account(a *estate.Account) {
 			l.resource(r, part)
 		}
 	}
+	for _, typ := range []string{"AWS::EC2::VPC", "AWS::EC2::VPCEndpoint"} {
+		for _, r := range byType[typ] {
+			inv.networks = append(inv.networks, r.ID)
+		}
+	}
+	for _, r := range byType["AWS::Account::Account"] {
+		inv.blocks[a.ID] = blockOf(r, "GetPublicAccessBlock", "s3control:GetPublicAccessBlock")
+	}
 	inv.org.read(l, byType)
 }
 
@@ -251,6 +266,9 @@ func (inv *Inventory) add(p *Principal) {
 		return
 	}
 	inv.principals[p.ARN] = p
+	if p.Kind == Role {
+		inv.roles[p.Account+"/"+p.Name] = p
+	}
 	inv.Principals = append(inv.Principals, p)
 }
 
@@ -355,6 +373,7 @@ func (l *loader) compileText(text []byte, layer identity.Layer, name string) (*i
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	l.cache[key] = d
+	l.inv.keys[d] = keysOf(d)
 	return d, nil
 }
 

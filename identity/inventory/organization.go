@@ -3,6 +3,7 @@ package inventory
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bartizan-security/bartizan/estate"
 	"github.com/bartizan-security/bartizan/identity"
@@ -140,8 +141,20 @@ func (inv *Inventory) Member(account string) bool {
 // controlMissing says why the control policies of an account are not known; ""
 // means that they are.
 func (inv *Inventory) controlMissing(account string) string {
+	if account == inv.org.management && account != "" {
+		return ""
+	}
+	for _, g := range inv.Missing {
+		switch {
+		case !strings.HasPrefix(g.Type, "AWS::Organizations::"):
+		case inv.org.id == "" && g.Type == "AWS::Organizations::Organization" && g.Account == account:
+			return "whether the account is in an organization with control policies: " + g.Operation + ": " + g.Reason
+		case inv.org.id != "" && inv.org.seenTree && g.Account == inv.org.management:
+			return "the control policies: " + g.Operation + ": " + g.Reason
+		}
+	}
 	switch {
-	case inv.org.id == "" || account == inv.org.management:
+	case inv.org.id == "":
 		return ""
 	case !inv.org.seenTree:
 		return "the service control policies, which only the organization's management account can read"
@@ -150,3 +163,10 @@ func (inv *Inventory) controlMissing(account string) string {
 	}
 	return ""
 }
+
+// HasOrganization reports whether the estate says anything of an organization:
+// its absence, or an organization. A file with nothing but identities does not.
+func (inv *Inventory) HasOrganization() bool { return inv.org.id != "" || len(inv.blocks) > 0 }
+
+// Networks returns the ids of the VPCs and VPC endpoints of the estate, sorted.
+func (inv *Inventory) Networks() []string { return inv.networks }

@@ -57,6 +57,12 @@ func (l *loader) resource(r *estate.Resource, where part) {
 		}
 		res.Policy = doc
 	}
+	switch r.Type {
+	case "AWS::S3::Bucket":
+		res.S3 = bucketAccess(r)
+	case "AWS::KMS::Key":
+		res.Grants = grantsOf(r)
+	}
 	if _, twice := l.inv.resources[res.ARN]; twice || res.ARN == "" {
 		return
 	}
