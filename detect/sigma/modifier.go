@@ -260,7 +260,7 @@ func joinLiterals(v []token) []token {
 }
 
 // The bounds of a regular expression, in instructions of Go's matcher.
-const maxRegexp, maxProgram = 4096, 4000
+const maxRegexp, maxProgram = 4096, 1500
 
 // compileRegexp compiles an expression for Go's linear-time matcher.
 func compileRegexp(s string, m modifierSet) (*expression, error) {
@@ -304,7 +304,14 @@ type expression struct {
 	needs []byte
 }
 
+// maxSearched is how much of a text an expression looks at: CloudTrail's limit
+// for a whole record. It bounds the time that expression and record can cost.
+const maxSearched = 1 << 20
+
 func (e *expression) Match(text []byte) bool {
+	if len(text) > maxSearched {
+		text = text[:maxSearched]
+	}
 	return bytes.Contains(text, e.needs) && e.Regexp.Match(text)
 }
 
