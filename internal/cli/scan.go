@@ -53,15 +53,16 @@ depends on it is reported as unknown, never as passed.`,
 }
 
 func (a *App) scan(ctx context.Context, set *posture.Set, src *opened, reports *reportFlags) error {
-	out, err := reports.open(a, a.reportRun("scan", src.Name, src.Header().Scope.Accounts))
+	run := a.reportRun("scan", src.Name, src.Header().Scope.Accounts)
+	if t := src.Header().Time; !t.IsZero() {
+		run.Time = t // as it was when the estate was read: the same estate gives the same report
+	}
+	out, err := reports.open(a, run)
 	if err != nil {
 		return err
 	}
 	defer out.abort()
-	now := a.Now()
-	if t := src.Header().Time; !t.IsZero() {
-		now = t // ages as they were when the estate was read: the same estate gives the same report
-	}
+	now := run.Time
 	var writing error
 	sum, err := set.Run(ctx, src, posture.Options{Now: now}, func(f finding.Finding) error {
 		writing = out.add(f)
