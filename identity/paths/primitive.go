@@ -60,7 +60,6 @@ const (
 	NeedsLoginProfile    Need = "login-profile"
 	NeedsNoLoginProfile  Need = "no-login-profile"
 	NeedsFreeAccessKey   Need = "free-access-key"
-	NeedsTwoAccessKeys   Need = "two-access-keys"
 	NeedsInstanceProfile Need = "instance-profile"
 	NeedsVersion         Need = "free-policy-version"
 )
@@ -147,7 +146,7 @@ func Parse(data []byte) ([]*Primitive, error) {
 
 var (
 	kinds = []TargetKind{PassedRole, Existing, AnyUser, AnyRole, Self, SelfUser, SelfRole, OwnGroup, OtherGroup}
-	needs = []Need{NeedsLoginProfile, NeedsNoLoginProfile, NeedsFreeAccessKey, NeedsTwoAccessKeys, NeedsInstanceProfile, NeedsVersion}
+	needs = []Need{NeedsLoginProfile, NeedsNoLoginProfile, NeedsFreeAccessKey, NeedsInstanceProfile, NeedsVersion}
 )
 
 func (p *Primitive) check() error {

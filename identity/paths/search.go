@@ -1,0 +1,462 @@
+package paths
+
+import (
+	"maps"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/bartizan-security/bartizan/identity"
+	"github.com/bartizan-security/bartizan/identity/inventory"
+)
+
+// edge is one way from the nodes of a class, or from one of them, to another node.
+type edge struct {
+	id      int
+	prim    *Primitive
+	class   *class
+	only    *node // nil: every node of the class but the target
+	to      *node
+	target  target
+	verdict verdict
+	steps   []*step
+	calls   []int    // the primitive's call of each step; -1: the service's
+	assumes []string // what makes it only possible
+}
+
+// actors calls visit for every node that the edge starts from.
+func (e *edge) actors(visit func(*node)) {
+	if e.only != nil {
+		visit(e.only)
+		return
+	}
+	for _, n := range e.class.nodes {
+		if n.p != e.to.p {
+			visit(n)
+		}
+	}
+}
+
+// most bounds what a search keeps.
+const (
+	mostNodes = 400_000
+	mostEdges = 2_000_000
+)
+
+// search finds every edge that leads towards the goal.
+type search struct {
+	*world
+	edges    []*edge
+	audience map[*inventory.Principal]*audience
+	assuming map[*inventory.Principal][]*Primitive
+	queue    []*node
+	queued   map[*node]bool
+	full     bool // a bound was hit
+}
+
+func (w *world) search() *search {
+	s := &search{world: w, audience: map[*inventory.Principal]*audience{}, queued: map[*node]bool{}}
+	// What is gained with an added policy: new nodes, that may gain in turn.
+	for i := 0; i < len(w.classes) && !s.full; i++ {
+		s.elevate(w.classes[i])
+	}
+	for _, n := range w.nodes {
+		if w.atGoal(n) != not {
+			s.enqueue(n)
+		}
+	}
+	for len(s.queue) > 0 && !s.full {
+		n := s.queue[0]
+		s.queue = s.queue[1:]
+		for _, e := range n.in {
+			e.actors(s.enqueue)
+		}
+		if n.plus == PlusNothing {
+			s.into(n)
+		}
+	}
+	s.measure()
+	return s
+}
+
+func (s *search) enqueue(n *node) {
+	if !s.queued[n] {
+		s.queued[n] = true
+		s.queue = append(s.queue, n)
+	}
+}
+
+// can reports whether a class may have all the actions of a primitive. Assuming
+// a role may need none: the trust policy can be enough.
+func (s *search) can(c *class, p *Primitive) bool {
+	for i := range p.Steps {
+		if a := p.Steps[i].Action; a != "sts:AssumeRole" && !c.bits.has(s.actions[a]) {
+			return false
+		}
+	}
+	return true
+}
+
+// settled reports whether a class needs no way to the goal.
+func settled(c *class) bool { return c.goal == certain }
+
+// elevate tries the primitives that add a policy, for a class.
+func (s *search) elevate(c *class) {
+	if settled(c) {
+		return
+	}
+	a := s.account(c.rep.p.Account)
+	for _, p := range s.prims {
+		if p.Plus == PlusNothing || !s.can(c, p) {
+			continue
+		}
+		switch p.Target.Kind {
+		case Self, SelfUser, SelfRole, OwnGroup, OtherGroup:
+			for i := 0; i < len(c.nodes); i++ {
+				s.onSelf(c.nodes[i], p)
+			}
+		case AnyUser:
+			seen := map[string]bool{}
+			for _, u := range a.users {
+				s.elevated(c, p, u, seen)
+			}
+		case AnyRole:
+			if p.assumes {
+				for _, r := range s.roles() {
+					if r.Account == a.id {
+						s.elevated(c, p, r, nil)
+					}
+				}
+				continue
+			}
+			for _, r := range a.roles {
+				s.elevated(c, p, r, nil)
+			}
+		}
+	}
+}
+
+func (s *search) roles() []*inventory.Principal {
+	var out []*inventory.Principal
+	for _, p := range s.inv.Principals {
+		if p.Kind == inventory.Role && !p.ServiceLinked() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// elevated tries to gain another principal with an added policy.
+func (s *search) elevated(c *class, p *Primitive, to *inventory.Principal, seen map[string]bool) {
+	if unchangeable(to) {
+		return
+	}
+	targets := []target{{principal: to}}
+	if p.Target.Policy {
+		targets = nil
+		for _, arn := range attachedPolicies(to) {
+			targets = append(targets, target{principal: to, policy: arn})
+		}
+	}
+	for _, t := range targets {
+		var goalNode *node
+		s.reach(c, p, t, func(e *edge) {
+			if seen != nil {
+				key := s.base(to).class.key() + "\x00" + e.signature()
+				if seen[key] {
+					return
+				}
+				seen[key] = true
+			}
+			if goalNode == nil {
+				goalNode = s.base(to)
+				if s.atGoal(goalNode) != certain {
+					goalNode = s.node(to, PlusAdmin, t.policy)
+				}
+			}
+			e.to = goalNode
+			s.add(e)
+		})
+	}
+}
+
+func (c *class) key() string { return strconv.Itoa(c.id) }
+
+func (s *search) base(p *inventory.Principal) *node { return s.node(p, PlusNothing, "") }
+
+// signature tells edges apart that rest on different statements.
+func (e *edge) signature() string {
+	var b strings.Builder
+	for _, st := range e.steps {
+		for _, r := range st.refs {
+			b.WriteString(r.Document.Name + "\x00" + strconv.Itoa(r.Statement.Index) + "\x01")
+		}
+		b.WriteByte(2)
+	}
+	return b.String()
+}
+
+// onSelf tries the primitives by which a node adds to its own rights.
+func (s *search) onSelf(n *node, p *Primitive) {
+	kind := p.Target.Kind
+	user := n.p.Kind == inventory.User
+	if kind != Self && user == (kind == SelfRole) || unchangeable(n.p) {
+		return
+	}
+	var targets []target
+	switch {
+	case kind == OwnGroup || kind == OtherGroup:
+		for _, g := range s.account(n.p.Account).groups {
+			in := slices.Contains(n.p.Groups, g.Name) || n.plus == PlusGroup && n.extra == g.ARN
+			if in == (kind == OwnGroup) {
+				targets = append(targets, target{principal: n.p, group: g})
+			}
+		}
+	case p.Target.Policy:
+		for _, arn := range attachedPolicies(n.p) {
+			targets = append(targets, target{principal: n.p, policy: arn})
+		}
+	default:
+		targets = []target{{principal: n.p}}
+	}
+	for _, t := range targets {
+		e := s.try(n, p, t)
+		if e == nil {
+			continue
+		}
+		if e.only = n; p.Plus == PlusGroup {
+			if n.plus != PlusNothing {
+				continue // one group at a time
+			}
+			e.to = s.node(n.p, PlusGroup, t.group.ARN)
+		} else {
+			e.to = s.node(n.p, PlusAdmin, t.policy)
+		}
+		if e.to != n {
+			s.add(e)
+		}
+	}
+}
+
+// attachedPolicies lists the customer managed policies that a principal has, its
+// own and its groups'.
+func attachedPolicies(p *inventory.Principal) []string {
+	var out []string
+	for _, a := range p.Policies {
+		if a.ARN != "" && !awsManaged(a.ARN) && !slices.Contains(out, a.ARN) {
+			out = append(out, a.ARN)
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+func (s *search) add(e *edge) {
+	if len(s.edges) >= mostEdges || len(s.nodes) >= mostNodes {
+		s.full = true
+		return
+	}
+	e.id = len(s.edges)
+	s.edges = append(s.edges, e)
+	e.to.in = append(e.to.in, e)
+	if e.only != nil {
+		e.only.own = append(e.only.own, e)
+	} else {
+		e.class.edges = append(e.class.edges, e)
+	}
+}
+
+// into finds who can become a principal by the primitives that add nothing.
+func (s *search) into(n *node) {
+	a := s.account(n.p.Account)
+	add := func(e *edge) {
+		e.to = n
+		s.add(e)
+	}
+	for _, p := range s.prims {
+		if p.Plus != PlusNothing {
+			continue
+		}
+		kind := p.Target.Kind
+		if kind == AnyUser && n.p.Kind != inventory.User || kind != AnyUser && n.p.Kind != inventory.Role || n.p.ServiceLinked() {
+			continue
+		}
+		switch kind {
+		case AnyUser:
+			s.each(a, p, func(c *class) { s.reach(c, p, target{principal: n.p}, add) })
+		case AnyRole:
+			switch {
+			case p.assumes && len(p.Steps) == 1:
+				s.assumers(p, n.p, add)
+			case !unchangeable(n.p):
+				s.each(a, p, func(c *class) { s.reach(c, p, target{principal: n.p}, add) })
+			}
+		case PassedRole:
+			for _, service := range p.Target.Services {
+				if s.serviceMay(n.p, service, "").verdict == not {
+					continue
+				}
+				s.each(a, p, func(c *class) { s.reach(c, p, target{principal: n.p, service: service}, add) })
+			}
+		case Existing:
+			for _, x := range s.existing(a, p) {
+				if x.role != n.p {
+					continue
+				}
+				for _, service := range p.Target.Services {
+					if s.serviceMay(n.p, service, known(x)).verdict == not {
+						continue
+					}
+					s.each(a, p, func(c *class) { s.reach(c, p, target{principal: n.p, service: service, resource: x}, add) })
+				}
+			}
+		}
+	}
+}
+
+// known returns the ARN of a resource that was read.
+func known(x *existing) string {
+	if x.source == nil {
+		return ""
+	}
+	return x.arn
+}
+
+// each visits the classes of an account that may have a primitive's actions.
+func (s *search) each(a *account, p *Primitive, visit func(*class)) {
+	for i := 0; i < len(a.classes); i++ {
+		if c := a.classes[i]; !settled(c) && s.can(c, p) {
+			visit(c)
+		}
+	}
+}
+
+// reach tries a primitive for the nodes of a class: once for all, or for each
+// where a trust policy tells them apart.
+func (s *search) reach(c *class, p *Primitive, t target, found func(*edge)) {
+	if !p.assumes {
+		n := c.rep
+		if n.p == t.principal && !c.own {
+			if len(c.nodes) == 1 {
+				return
+			}
+			n = c.nodes[1] // the target itself is not asked
+		}
+		if n.p == t.principal {
+			return
+		}
+		if e := s.try(n, p, t); e != nil {
+			found(e)
+		}
+		return
+	}
+	au := s.audienceOf(t.principal)
+	var rest *node
+	for _, n := range c.nodes {
+		switch {
+		case n.p == t.principal:
+		case au.tells || au.principals[n.p.ARN]:
+			if !au.tells || au.everyone || au.accounts[n.p.Account] || au.principals[n.p.ARN] {
+				if e := s.try(n, p, t); e != nil {
+					e.only = n
+					found(e)
+				}
+			}
+		case rest == nil:
+			rest = n
+		}
+	}
+	if rest != nil && (au.everyone || au.accounts[c.rep.p.Account]) {
+		if e := s.try(rest, p, t); e != nil {
+			found(e)
+		}
+	}
+}
+
+// assumers finds who can assume a role, in any account.
+func (s *search) assumers(p *Primitive, role *inventory.Principal, found func(*edge)) {
+	au := s.audienceOf(role)
+	if au.everyone {
+		for _, c := range slices.Clone(s.classes) {
+			if !settled(c) {
+				s.reach(c, p, target{principal: role}, found)
+			}
+		}
+		return
+	}
+	done := map[*class]bool{}
+	for _, id := range slices.Sorted(maps.Keys(au.accounts)) {
+		if a := s.accounts[id]; a != nil {
+			for _, c := range slices.Clone(a.classes) {
+				if done[c] = true; !settled(c) {
+					s.reach(c, p, target{principal: role}, found)
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(au.principals)) {
+		q, ok := s.inv.Principal(name)
+		if !ok || q.Kind == inventory.Root || q == role {
+			continue
+		}
+		for _, n := range s.of[q] {
+			if !done[n.class] && !settled(n.class) {
+				if e := s.try(n, p, target{principal: role}); e != nil {
+					e.only = n
+					found(e)
+				}
+			}
+		}
+	}
+}
+
+// audience is whom a trust policy may let in.
+type audience struct {
+	everyone   bool
+	tells      bool // it looks at who it is
+	accounts   map[string]bool
+	principals map[string]bool
+}
+
+func (s *search) audienceOf(role *inventory.Principal) *audience {
+	if a := s.audience[role]; a != nil {
+		return a
+	}
+	a := &audience{accounts: map[string]bool{}, principals: map[string]bool{}}
+	s.audience[role] = a
+	d := s.trust(role)
+	if d == nil {
+		return a
+	}
+	a.tells = s.tells(d)
+	for _, st := range d.Policy.Statements {
+		if st.Effect == identity.Deny {
+			a.tells = a.tells || st.NotPrincipal != nil || st.Principal != nil && !st.Principal.Everyone
+			continue
+		}
+		if st.Principal == nil || st.Principal.Everyone {
+			a.everyone = true
+			a.tells = a.tells || st.Principal == nil
+			continue
+		}
+		for _, e := range st.Principal.Entries {
+			if e.Type != identity.PrincipalAWS {
+				continue
+			}
+			for _, text := range e.Texts() {
+				c, err := identity.ParseCaller(text)
+				switch {
+				case text == "*":
+					a.everyone = true
+				case err != nil:
+				case c.Kind == identity.RootCaller:
+					a.accounts[c.AccountID] = true
+				default:
+					a.principals[text] = true
+				}
+			}
+		}
+	}
+	return a
+}
