@@ -3,6 +3,7 @@ package posture
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,8 +20,11 @@ import (
 type Set struct {
 	rules  []*rule // by id
 	byType map[string][]*rule
-	keep   map[string]bool // types that organization lookups ask for
+	keep   map[string]members // types that organization lookups ask for, and what they read of them
 }
+
+// members names top-level members of documents; nil stands for all.
+type members map[string]bool
 
 // rule is one compiled control.
 type rule struct {
@@ -31,8 +35,10 @@ type rule struct {
 	message  []span
 	lookups  []string // types that its lookups name, sorted
 	usesOrg  bool
+	same     bool            // whether it applies and passes does not depend on the resource
 	paths    []string        // members of resource that decide, sorted
 	reads    map[string]bool // members that any of its expressions reads; nil: all
+	fields   members         // every member that it names, of whatever; nil: it computes names
 }
 
 // evidence is one value to show: a path to read, or an expression.
@@ -56,7 +62,7 @@ func Compile(controls []*Control) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{byType: map[string][]*rule{}, keep: map[string]bool{}}
+	set := &Set{byType: map[string][]*rule{}, keep: map[string]members{}}
 	seen := map[string]string{}
 	var errs []error
 	sorted := slices.SortedFunc(slices.Values(controls), func(a, b *Control) int { return strings.Compare(a.ID, b.ID) })
@@ -83,7 +89,18 @@ func (s *Set) add(r *rule) {
 	}
 	if r.usesOrg {
 		for _, t := range r.lookups {
-			s.keep[t] = true
+			had, twice := s.keep[t]
+			switch {
+			case twice && had == nil:
+			case r.fields == nil:
+				s.keep[t] = nil
+			default:
+				if had == nil {
+					had = members{}
+				}
+				maps.Copy(had, r.fields)
+				s.keep[t] = had
+			}
 		}
 	}
 }
@@ -114,13 +131,16 @@ type compiler struct {
 	lookups map[string]bool
 	usesOrg bool
 	usesOwn bool
+	subject bool            // an expression depends on the resource or on where it is
 	whole   bool            // an expression takes the document as a whole
 	reads   map[string]bool // first members of what is read
+	fields  members         // every member that is named
+	dynamic bool            // a member's name is computed
 	errs    []error
 }
 
 func compileRule(env *cel.Env, c *Control) (*rule, error) {
-	k := &compiler{env: env, lookups: map[string]bool{}, reads: map[string]bool{}}
+	k := &compiler{env: env, lookups: map[string]bool{}, reads: map[string]bool{}, fields: members{}}
 	r := &rule{Control: c}
 	var reads [][]string
 	if strings.TrimSpace(c.Applies) != "" {
@@ -129,6 +149,7 @@ func compileRule(env *cel.Env, c *Control) (*rule, error) {
 	var more [][]string
 	r.assert, more = k.compile("assert", c.Assert, true)
 	reads = append(reads, more...)
+	r.same = k.usesOrg && !k.usesOwn && !k.subject
 	for _, text := range c.Evidence {
 		e, ok := k.evidence(text)
 		if ok {
@@ -150,6 +171,9 @@ func compileRule(env *cel.Env, c *Control) (*rule, error) {
 	}
 	r.lookups = sortedKeys(k.lookups)
 	r.usesOrg = k.usesOrg
+	if !k.dynamic {
+		r.fields = k.fields
+	}
 	if !k.whole {
 		r.reads = k.reads
 	}
@@ -267,27 +291,41 @@ func memberPath(e ast.Expr) ([]string, bool) {
 
 func (w *walker) walk(e ast.Expr) {
 	if p, ok := memberPath(e); ok {
+		w.k.subject = true
 		if len(p) > 0 {
 			w.paths = append(w.paths, p)
 			w.k.reads[p[0]] = true
+			for _, name := range p {
+				w.k.fields[name] = true
+			}
 		} else {
 			w.k.whole = true
 		}
 		return
 	}
 	switch e.Kind() {
+	case ast.IdentKind:
+		if name := e.AsIdent(); name == "account" || name == "region" {
+			w.k.subject = true
+		}
 	case ast.CallKind:
 		c := e.AsCall()
+		if c.FunctionName() == operators.Index && len(c.Args()) == 2 {
+			w.index(c.Args()[1])
+		}
 		if c.IsMemberFunction() {
 			w.lookup(c)
 			if t := c.Target(); t.Kind() != ast.IdentKind || t.AsIdent() != "resource" {
-				w.walk(t) // resource.id() and its like read no member
+				w.walk(t)
+			} else {
+				w.k.subject = true // resource.id() and its like read no member
 			}
 		}
 		for _, a := range c.Args() {
 			w.walk(a)
 		}
 	case ast.SelectKind:
+		w.k.fields[e.AsSelect().FieldName()] = true
 		w.walk(e.AsSelect().Operand())
 	case ast.ListKind:
 		for _, x := range e.AsList().Elements() {
@@ -310,6 +348,17 @@ func (w *walker) walk(e ast.Expr) {
 		}
 		w.depth--
 	}
+}
+
+// index notes the member that x[key] reads.
+func (w *walker) index(key ast.Expr) {
+	if key.Kind() == ast.LiteralKind {
+		if name, ok := key.AsLiteral().(types.String); ok {
+			w.k.fields[string(name)] = true
+		}
+		return
+	}
+	w.k.dynamic = true
 }
 
 // counted reports whether walking a value counts the steps: part of a document,

@@ -17,7 +17,7 @@ func evaluate(t *testing.T, text string, st *state) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &compiler{env: env, lookups: map[string]bool{}, reads: map[string]bool{}}
+	k := &compiler{env: env, lookups: map[string]bool{}, reads: map[string]bool{}, fields: members{}}
 	p, _ := k.compile("test", text, false)
 	if len(k.errs) > 0 {
 		t.Fatalf("%s: %v", text, k.errs)
@@ -51,7 +51,7 @@ func testState(doc string, gaps []estate.Gap, others ...*estate.Resource) *state
 	account := &estate.Account{ID: self.Account, Resources: append([]*estate.Resource{self}, others...), Gaps: gaps}
 	account.Sort()
 	st.estate.acct, st.estate.region = newAccountView(st, account), self.Region
-	st.org.org = newOrganizationView(st, map[string]bool{})
+	st.org.org = newOrganizationView(st, map[string]members{})
 	st.org.org.add(account)
 	st.org.org.ready = true
 	return st

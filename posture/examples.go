@@ -29,7 +29,7 @@ func (s *Set) Test(ctx context.Context, id string) []error {
 		return []error{fmt.Errorf("control %s: there is none", id)}
 	}
 	r := s.rules[i]
-	one := &Set{byType: map[string][]*rule{}, keep: map[string]bool{}}
+	one := &Set{byType: map[string][]*rule{}, keep: map[string]members{}}
 	one.add(r)
 	var errs []error
 	for _, e := range r.Examples {

@@ -244,7 +244,7 @@ const (
 type organizationView struct {
 	st       *state
 	ready    bool
-	keep     map[string]bool // the types that controls ask for
+	keep     map[string]members // the types that controls ask for
 	byType   map[string][]*estate.Resource
 	gaps     []estate.Gap
 	accounts map[string]bool // accounts of the organization, and of the estate
@@ -252,7 +252,7 @@ type organizationView struct {
 	member   bool            // whether there is an organization
 }
 
-func newOrganizationView(st *state, keep map[string]bool) *organizationView {
+func newOrganizationView(st *state, keep map[string]members) *organizationView {
 	return &organizationView{st: st, keep: keep, byType: map[string][]*estate.Resource{}, accounts: map[string]bool{}}
 }
 
@@ -262,8 +262,8 @@ func (v *organizationView) add(a *estate.Account) {
 		v.accounts[a.ID] = true
 	}
 	for _, r := range a.Resources {
-		if v.keep[r.Type] {
-			v.byType[r.Type] = append(v.byType[r.Type], r)
+		if names, asked := v.keep[r.Type]; asked {
+			v.byType[r.Type] = append(v.byType[r.Type], project(r, names))
 		}
 		switch r.Type {
 		case typeOrgAccount:
@@ -280,10 +280,27 @@ func (v *organizationView) add(a *estate.Account) {
 		}
 	}
 	for _, g := range a.Gaps {
-		if g.Part == "" && (v.keep[g.Type] || g.Type == "" || g.Type == typeOrgAccount) {
+		_, asked := v.keep[g.Type]
+		if g.Part == "" && (asked || g.Type == "" || g.Type == typeOrgAccount) {
 			v.gaps = append(v.gaps, g)
 		}
 	}
+}
+
+// project is a resource with some members of its document, so that what is kept
+// of every account is small.
+func project(r *estate.Resource, names members) *estate.Resource {
+	if names == nil {
+		return r
+	}
+	small := *r
+	small.Document = make(map[string]any, 4)
+	for name, v := range r.Document {
+		if names[name] {
+			small.Document[name] = v
+		}
+	}
+	return &small
 }
 
 var laterGap = estate.Gap{Operation: "bartizan:scan", Reason: "not all accounts have been walked yet"}
@@ -306,10 +323,11 @@ func (v *organizationView) gap(typ string) ref.Val {
 
 func (v *organizationView) list(typ string) ref.Val {
 	out := &resourceList{st: v.st, gap: v.gap(typ)}
-	if v.ready {
-		for _, r := range v.byType[typ] {
-			out.items = append(out.items, v.st.object(r))
-		}
+	if !v.ready {
+		return out // what it holds is looked at once, at the end
+	}
+	for _, r := range v.byType[typ] {
+		out.items = append(out.items, v.st.object(r))
 	}
 	return out
 }

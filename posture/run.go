@@ -65,12 +65,18 @@ func (s *Set) Run(ctx context.Context, src estate.Source, opts Options, emit fun
 }
 
 type run struct {
-	set   *Set
-	st    *state
-	head  estate.Header
-	emit  func(finding.Finding) error
-	sum   Summary
-	later []pending
+	set     *Set
+	st      *state
+	head    estate.Header
+	emit    func(finding.Finding) error
+	sum     Summary
+	later   []pending
+	decided map[*rule]decision // at the end: of rules that say the same of every resource
+}
+
+type decision struct {
+	status finding.Status
+	reason string
 }
 
 // pending is a result that the whole organization must be known for.
@@ -140,6 +146,7 @@ func (r *run) gaps(a *estate.Account) error {
 // finish gives the results that had to wait for the whole organization.
 func (r *run) finish(ctx context.Context) error {
 	r.st.org.org.ready = true
+	r.decided = map[*rule]decision{}
 	r.st.estate.acct = newAccountView(r.st, &estate.Account{})
 	for _, p := range r.later {
 		if err := ctx.Err(); err != nil {
@@ -161,7 +168,14 @@ func (r *run) result(rule *rule, res *estate.Resource) error {
 	st.reset()
 	st.account, st.region, st.subject = res.Account, res.Region, st.object(res)
 	st.estate.region = res.Region
-	status, reason := rule.decide(st)
+	d, known := r.decided[rule]
+	if !known {
+		d.status, d.reason = rule.decide(st)
+		if rule.same && st.org.org.ready {
+			r.decided[rule] = d
+		}
+	}
+	status, reason := d.status, d.reason
 	if status == "" {
 		return nil
 	}

@@ -103,6 +103,21 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// What a control says of the whole organization is decided once, and said of
+// every resource; what depends on the resource is not.
+func TestSameForAll(t *testing.T) {
+	set := rules(t,
+		[3]string{"a-same", "AWS::S3::Bucket", `organization.byType("AWS::S3::Bucket").exists(b, b.Name == "right")`},
+		[3]string{"b-other", "AWS::S3::Bucket", `organization.byType("AWS::S3::Bucket").exists(b, b.Name == "right" && b.account() == account)`})
+	got, _ := results(t, set, estate.New(estate.Header{}, []*estate.Resource{bucket("111111111111", "x"), bucket("222222222222", "right")}, nil))
+	want := []string{
+		"pass a-same x 111111111111/eu-west-1: ", "fail b-other x 111111111111/eu-west-1: The bucket is called 111111111111.",
+		"pass a-same right 222222222222/eu-west-1: ", "pass b-other right 222222222222/eu-west-1: "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A member account alone does not know who else is of the organization.
 func TestOrganizationOfAMember(t *testing.T) {
 	set := rules(t, [3]string{"b-known", "AWS::S3::Bucket", `organization.contains(resource.Name)`})
