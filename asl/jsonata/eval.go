@@ -31,7 +31,7 @@ type Undefined struct{}
 // false where the expression gives nothing (undefined).
 func (e *Expression) Eval(input any, bindings []Binding, env Env) (result any, ok bool, err error) {
 	if e.native != nil {
-		if v, ok, done := e.native.eval(bindings); done {
+		if v, ok, done := e.native.eval(input, bindings, nativeDepth); done {
 			return v, ok, nil
 		}
 	}

@@ -191,7 +191,7 @@ type Expression struct {
 	dialect   Dialect
 	limits    Limits
 	variables map[string]*usage
-	native    nativeExpr // set where the expression needs no JavaScript
+	native    *native // set where the expression may need no JavaScript
 }
 
 // usage says what an expression reads of one variable.
@@ -258,7 +258,10 @@ func Compile(source string, dialect Dialect, limits Limits) (*Expression, error)
 		}
 		e.variables[name] = u
 	}
-	e.native = compileNative(source)
+	c := fromJS{vm: m.vm}
+	if ast, ok, err := c.convert(compiled.ToObject(m.vm).Get("ast")); ok && err == nil {
+		e.native = compileNative(ast)
+	}
 	return e, nil
 }
 

@@ -124,7 +124,7 @@ function compileExpression(source, states, depth) {
     if (states) {
         registerStates(e);
     }
-    return {e: e, refs: refsOf(e.ast())};
+    return {e: e, refs: refsOf(e.ast()), ast: e.ast()};
 }
 
 function evaluateExpression(compiled, input, bindings) {
