@@ -385,7 +385,7 @@ func (w *walker) lookup(c ast.CallExpr) {
 	case variable == "organization":
 		w.k.usesOrg = true
 		if c.FunctionName() == "contains" {
-			w.k.lookups[typeOrgAccount] = true
+			w.k.lookups[typeOrgAccount], w.k.lookups[typeOrganization] = true, true
 			return
 		}
 		arg = c.Args()[0]
