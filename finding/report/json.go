@@ -122,15 +122,10 @@ func (j *jsonWriter) Close(r *Result) error {
 	return j.e.err
 }
 
-// jsonlWriter writes {"report":…}, one finding per line, and the Result.
+// jsonlWriter writes one finding per line and nothing else.
 type jsonlWriter struct{ e *encoder }
 
-func newJSONL(w io.Writer, run Run, _ Options) Writer {
-	j := &jsonlWriter{e: newEncoder(w, false)}
-	j.e.value(map[string]any{"report": run})
-	j.e.text("\n")
-	return j
-}
+func newJSONL(w io.Writer, _ Run, _ Options) Writer { return &jsonlWriter{e: newEncoder(w, false)} }
 
 func (j *jsonlWriter) Write(f *finding.Finding) error {
 	j.e.finding(f)
@@ -138,8 +133,4 @@ func (j *jsonlWriter) Write(f *finding.Finding) error {
 	return j.e.err
 }
 
-func (j *jsonlWriter) Close(r *Result) error {
-	j.e.value(filled(r))
-	j.e.text("\n")
-	return j.e.err
-}
+func (j *jsonlWriter) Close(*Result) error { return j.e.err }
