@@ -122,20 +122,20 @@ func TestReportExitCodes(t *testing.T) {
 // shown only when asked for; and the report reads back as a baseline.
 func TestReportOutputs(t *testing.T) {
 	dir := t.TempDir()
-	html, jsonl := filepath.Join(dir, "r.html"), filepath.Join(dir, "r.jsonl")
+	html, doc := filepath.Join(dir, "r.html"), filepath.Join(dir, "r.json")
 	fs := []finding.Finding{one(finding.StatusFail, finding.SeverityHigh, "h"), one(finding.StatusPass, finding.SeverityHigh, "p")}
-	code, stdout, stderr := reported(t, fs, nil, "-o", "csv", "-o", "html="+html, "-o", "jsonl="+jsonl)
+	code, stdout, stderr := reported(t, fs, nil, "-o", "csv", "-o", "html="+html, "-o", "json="+doc)
 	if code != 1 || strings.Count(stdout, "\n") != 2 || !strings.Contains(stderr, "wrote "+html+" (html)") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
-	data, err := os.ReadFile(jsonl)
+	data, err := os.ReadFile(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(data), "title of p\",\"pillar\":\"data\",\"severity\":\"high\",\"status\":\"pass\"") || !strings.Contains(string(data), `"pass":1`) {
 		t.Errorf("passes are to be counted, not shown: %s", data)
 	}
-	code, stdout, _ = reported(t, fs, nil, "-o", "csv", "--show", "pass", "--baseline", jsonl, "--fail-on", "new:low")
+	code, stdout, _ = reported(t, fs, nil, "-o", "csv", "--show", "pass", "--baseline", doc, "--fail-on", "new:low")
 	if code != 0 || strings.Count(stdout, "\n") != 3 || !strings.Contains(stdout, "unchanged") {
 		t.Errorf("exit code %d, stdout %q", code, stdout)
 	}
