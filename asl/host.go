@@ -114,6 +114,11 @@ type TaskError struct {
 
 func (e *TaskError) Error() string { return e.Name + ": " + e.Cause }
 
+// ErrNoAnswer may be returned by Invoke in virtual time to say that the task
+// does not answer: a timeout ends it, or, where none would, the lack of an
+// answer is a failure of the task.
+var ErrNoAnswer = errors.New("the task does not answer")
+
 // TasksFunc makes a function a Tasks.
 type TasksFunc func(ctx context.Context, call *Call) ([]byte, error)
 

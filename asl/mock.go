@@ -51,7 +51,7 @@ func (t *MockTasks) Invoke(_ context.Context, call *Call) ([]byte, error) {
 			return []byte("{}"), nil
 		}
 		if !ok || !t.RepeatLast {
-			return nil, &TaskError{Name: "States.TaskFailed", Cause: fmt.Sprintf("no mock is left for state %s", call.State)}
+			return nil, fmt.Errorf("no mock is left for state %s: %w", call.State, ErrNoAnswer)
 		}
 		m = last
 	}

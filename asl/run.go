@@ -112,6 +112,7 @@ type runner struct {
 	timers      timers
 	calls       []*waiting // inline calls not yet made
 	late        []*waiting // calls met while replaying
+	silent      []silence
 	completions chan completion
 	cancel      context.CancelFunc
 	inflight    int
@@ -149,7 +150,13 @@ type outcome struct {
 	output    any
 	fail      *failure
 	submitted bool
-	size      int
+	silent    bool // the task does not answer
+}
+
+// silence is a call that got no answer.
+type silence struct {
+	w *waiting
+	o outcome
 }
 
 type completion struct {
@@ -330,6 +337,12 @@ func (r *runner) next() {
 			return
 		}
 		r.fire(t, outcome{})
+	case len(r.silent) > 0:
+		s := r.silent[0]
+		r.silent = r.silent[1:]
+		if !s.w.gone {
+			r.fire(s.w, s.o)
+		}
 	default:
 		r.err = errors.New("the execution waits for nothing: this is a fault of the interpreter")
 	}

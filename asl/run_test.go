@@ -134,6 +134,31 @@ func TestVirtualTime(t *testing.T) {
 	}
 }
 
+// A task that never answers is ended by its timeout, its heartbeat or the
+// execution's own; where there is none its silence is a failure.
+func TestTaskThatDoesNotAnswer(t *testing.T) {
+	for _, c := range []struct{ def, want string }{
+		{`{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","TimeoutSeconds":5,"End":true}}}`, "FAILED States.Timeout TaskTimedOut"},
+		{`{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:1:function:f","HeartbeatSeconds":5,"End":true}}}`, "FAILED States.HeartbeatTimeout LambdaFunctionTimedOut"},
+		{`{"TimeoutSeconds":9,"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","End":true}}}`, "TIMED_OUT  TaskStarted"},
+		{`{"TimeoutSeconds":9,"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":60,"End":true}}}`, "TIMED_OUT  WaitStateEntered"},
+		{`{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","End":true}}}`, "FAILED States.TaskFailed TaskFailed"},
+	} {
+		m, err := Parse([]byte(c.def))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Run(context.Background(), m, nil, Host{Tasks: NewMockTasks(nil)})
+		if err != nil {
+			t.Errorf("%s: %v", c.def, err)
+			continue
+		}
+		if got := r.Status + " " + r.Error + " " + r.Events[len(r.Events)-2].Type; got != c.want {
+			t.Errorf("%s: %s, want %s", c.def, got, c.want)
+		}
+	}
+}
+
 // testClock is real time.
 type testClock struct{}
 

@@ -282,6 +282,10 @@ func (r *runner) perform(w *waiting) {
 	if w.gone || r.err != nil {
 		return
 	}
+	if o.silent {
+		r.silent = append(r.silent, silence{w, o})
+		return
+	}
 	if r.ctx.Err() != nil {
 		r.stop()
 		return
@@ -348,6 +352,8 @@ func (c *Call) outcome(out []byte, err error) (outcome, error) {
 		return outcome{}, err
 	case errors.As(err, &task):
 		return outcome{fail: &failure{name: task.Name, cause: task.Cause, hasCause: !task.NoCause && (task.Cause != "" || task.Name != ""), hasName: task.Name != ""}}, nil
+	case errors.Is(err, ErrNoAnswer):
+		return outcome{silent: true, fail: &failure{name: "States.TaskFailed", cause: err.Error(), hasCause: true}}, nil
 	case errors.Is(err, context.Canceled):
 		return outcome{fail: &failure{name: "States.TaskFailed", cause: "The call was cancelled", hasCause: true}}, nil
 	case err != nil:

@@ -327,6 +327,8 @@ func BenchmarkEval(b *testing.B) {
 		"'arn:aws:iam::' & $states.input.count & ':user/' & $states.input.user.name",
 		"$sum($states.input.items.(price * n))",
 		"$states.input.items[price > 4].id",
+		"$floor($states.input.count)",
+		"$map($states.input.items, function($i) { $i.price * 2 })",
 		"{'name': $uppercase($states.input.user.name), 'admin': 'admin' in $states.input.user.roles}",
 	} {
 		b.Run(expr, func(b *testing.B) {
