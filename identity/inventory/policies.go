@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"sort"
 	"strings"
 
 	"github.com/bartizan-security/bartizan/estate"
@@ -51,7 +52,7 @@ func (l *loader) resource(r *estate.Resource, where part) {
 		v = m[name]
 	}
 	if v != nil && v != "" {
-		doc, err := l.compile(v, identity.ResourcePolicy, "policy of "+r.ID)
+		doc, err := l.compile(v, identity.ResourcePolicy, r.ID)
 		if err != nil {
 			res.Missing = append(res.Missing, err.Error())
 		}
@@ -68,4 +69,17 @@ func (l *loader) resource(r *estate.Resource, where part) {
 	}
 	l.inv.resources[res.ARN] = res
 	l.inv.Resources = append(l.inv.Resources, res)
+}
+
+// Types returns the types of resource that an inventory is made of, sorted.
+func Types() []string {
+	list := []string{"AWS::Account::Account", "AWS::EC2::VPC", "AWS::EC2::VPCEndpoint", "AWS::IAM::InstanceProfile",
+		"AWS::Organizations::Account", "AWS::Organizations::Organization", "AWS::Organizations::OrganizationalUnit",
+		"AWS::Organizations::Policy", "AWS::Organizations::Root"}
+	list = append(list, identityTypes...)
+	for typ := range policyParts {
+		list = append(list, typ)
+	}
+	sort.Strings(list)
+	return list
 }

@@ -16,18 +16,14 @@ type Holder struct {
 
 // WhoCan lists the principals of the estate that may do an action on a resource,
 // or of whom it is unknown, and then the callers from outside whom the policy of
-// the resource names, in the order of their ARNs. An account's root user stands
-// only for the account that owns the resource.
+// the resource names, in the order of their ARNs. An account's root user is
+// listed only for what its own account owns.
 func (inv *Inventory) WhoCan(action, resource string, context map[string][]string) ([]Holder, error) {
 	var holders []Holder
 	f := inv.newFilter(action, resource)
-	owner := ""
 	for _, p := range inv.Principals {
 		if p.Kind == Root {
-			if owner == "" {
-				owner = inv.OwnerOf(resource, p)
-			}
-			if r, known := inv.Resource(resource); p.Account != owner || !known && strings.HasPrefix(resource, "arn:aws:s3:::") || known && r.Account != p.Account {
+			if _, known := inv.Resource(resource); p.Account != inv.OwnerOf(resource, p) || !known && strings.HasPrefix(resource, "arn:aws:s3:::") {
 				continue
 			}
 		} else if f.impossible(p) {

@@ -18,6 +18,9 @@ known, the condition key that is missing.`,
 		newIAMCheckAccessCommand(a),
 		newIAMCheckPublicCommand(a),
 		newIAMLintCommand(a),
+		newIAMPathsCommand(a),
+		newIAMCanCommand(a),
+		newIAMWhoCanCommand(a),
 		newIAMUpdateCatalogCommand(a),
 	)
 	return c
