@@ -28,7 +28,6 @@ type question struct {
 type step struct {
 	question
 	by      string // ARN of the caller, or the service
-	command string
 	verdict verdict
 	missing []string // keys, and what else is not known
 	refs    []identity.StatementRef
@@ -166,6 +165,7 @@ func (w *world) ask(n *node, q question) *step {
 	default:
 		if res, ok := w.inv.Resource(q.resource); ok && res.Type != "AWS::IAM::Role" {
 			s.missing = append(s.missing, res.Missing...)
+			s.stack.S3, s.stack.Grants = res.S3, res.Grants
 			if s.stack.Resource = res.Policy; res.Policy != nil {
 				policyKeys = w.policyKeys(res.Policy)
 			}

@@ -58,6 +58,10 @@ func (s *search) try(n *node, p *Primitive, t target) *edge {
 	}
 	e.steps, e.calls = slices.Concat(first.steps, second.steps), slices.Concat(first.at, second.at)
 	order(e)
+	e.values = values
+	for k, v := range second.values {
+		e.values[k] = v
+	}
 	if t.service != "" {
 		resource := ""
 		if t.resource != nil {
@@ -174,11 +178,6 @@ func (w *world) call(n *node, call *Call, resource string, values map[string]str
 		if s.verdict > best.verdict {
 			best = s
 		}
-	}
-	if best.verdict != not {
-		shown := *best
-		shown.command = expand(expand(call.CLI, values), values)
-		return &shown
 	}
 	return best
 }

@@ -368,12 +368,27 @@ func (s *search) ways(n *node, edges []*edge, sure verdict) []Way {
 			sort.Strings(way.Assumes)
 			way.Assumes = slices.Compact(way.Assumes)
 		}
-		for _, st := range e.steps {
-			way.Steps = append(way.Steps, s.step(n, st))
+		for i, st := range e.steps {
+			one := s.step(n, st)
+			if call := e.calls[i]; call >= 0 && (i == 0 || e.calls[i-1] != call) {
+				one.Command = command(p.Steps[call].CLI, e.values)
+			}
+			way.Steps = append(way.Steps, one)
 		}
 		out = append(out, way)
 	}
 	return out
+}
+
+// command fills the values into the form of a call; a name that is still open
+// gets the default one.
+func command(cli string, values map[string]string) string {
+	text := expand(expand(cli, values), values)
+	rest := map[string]string{}
+	for _, name := range free(text) {
+		rest[name] = defaultName
+	}
+	return expand(text, rest)
 }
 
 // aloneIn reports whether an edge is the only one of its primitive.
@@ -382,7 +397,7 @@ func (s *search) aloneIn(e *edge, edges []*edge) bool {
 }
 
 func (s *search) step(n *node, st *step) Step {
-	out := Step{By: st.by, Action: st.action, Resource: st.resource, Context: st.context, Command: st.command, Unknown: st.missing, Statements: []Statement{}}
+	out := Step{By: st.by, Action: st.action, Resource: st.resource, Context: st.context, Unknown: st.missing, Statements: []Statement{}}
 	if strings.HasPrefix(st.by, "arn:") {
 		out.By = n.p.ARN
 	}

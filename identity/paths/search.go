@@ -22,6 +22,7 @@ type edge struct {
 	verdict verdict
 	steps   []*step
 	calls   []int    // the primitive's call of each step; -1: the service's
+	values  map[string]string
 	assumes []string // what makes it only possible
 }
 
@@ -69,11 +70,11 @@ func (w *world) search() *search {
 	for len(s.queue) > 0 && !s.full {
 		n := s.queue[0]
 		s.queue = s.queue[1:]
-		for _, e := range n.in {
-			e.actors(s.enqueue)
-		}
 		if n.plus == PlusNothing {
 			s.into(n)
+		}
+		for _, e := range n.in {
+			e.actors(s.enqueue)
 		}
 	}
 	s.measure()
