@@ -267,6 +267,7 @@ func (c *compiler) typed(it *item, mods modifierSet, v *node, text string) error
 			if it.field == "" {
 				p = withAny(p, true, true)
 			}
+			it.written = append(it.written, Pattern{viewTokens(p), len(it.values)})
 			it.patterns = append(it.patterns, compilePattern(p, it.cased))
 		}
 	}

@@ -22,8 +22,9 @@ type item struct {
 	exists   bool // of kind existence: must or must not
 	exact    map[string]bool
 	patterns []*pattern
-	whole    bool  // only exact ASCII patterns: nothing need be folded
-	ends     []int // with all: where the alternatives of each value end in patterns
+	written  []Pattern // the same before folding, for Test
+	whole    bool      // only exact ASCII patterns: nothing need be folded
+	ends     []int     // with all: where the alternatives of each value end in patterns
 	numbers  []numberTest
 	regexps  []*expression
 	networks []netip.Prefix
