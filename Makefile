@@ -60,5 +60,9 @@ models:
 	$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: -d dist/models $(BOTOCORE)
 	$(GO) run ./internal/gen/models -wheel dist/models/botocore-1.44.5-py3-none-any.whl
 
+# Measures what docs/benchmarks.md promises; run it on a quiet machine.
+bench:
+	$(GO) run ./internal/gen/benchmarks
+
 clean:
 	rm -rf bin $(VENV)
