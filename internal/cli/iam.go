@@ -21,6 +21,8 @@ known, the condition key that is missing.`,
 		newIAMPathsCommand(a),
 		newIAMCanCommand(a),
 		newIAMWhoCanCommand(a),
+		newIAMPublicCommand(a),
+		newIAMExternalCommand(a),
 		newIAMUpdateCatalogCommand(a),
 	)
 	return c
