@@ -5,7 +5,7 @@ eu-west-1 and has forgotten something in us-east-1. It does many things right
 and some of them wrong, as companies do. boto3 is the only client that writes;
 bartizan only reads.
 
-    python examples/acme/build.py --collect bin/bartizan   # writes estate.jsonl.zst
+    python examples/acme/build.py --collect bin/bartizan   # writes estate.jsonl.zst and logs/
     python examples/acme/build.py --serve                  # keeps the server running
 
 Needs the packages of requirements-test.txt (make test installs them in .venv).
@@ -16,6 +16,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ import boto3  # noqa: E402
 from botocore.config import Config
 from freezegun import freeze_time
 from moto.server import ThreadedMotoServer
+
+import incident
 
 HERE = Path(__file__).parent
 HOME = "eu-west-1"
@@ -413,13 +416,14 @@ def main():
     p.add_argument("--serve", action="store_true", help="keep the server running")
     p.add_argument("--collect", metavar="BARTIZAN", help="collect with this program into estate.jsonl.zst")
     args = p.parse_args()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=args.port, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
     try:
-        print(json.dumps({"endpoint": endpoint, "accounts": fill(endpoint)}), flush=True)
+        accounts = fill(endpoint)
+        print(json.dumps({"endpoint": endpoint, "accounts": accounts}), flush=True)
         if args.collect:
             env = {
                 **os.environ,
@@ -436,6 +440,8 @@ def main():
                 ],
                 env=env,
             )  # fmt: skip
+            shutil.rmtree(HERE / "logs", ignore_errors=True)
+            incident.write(HERE / "logs", accounts)
             # moto lacks some operations; what it lacks stays unknown: exit code 3.
             if done.returncode not in (0, 3):
                 sys.exit(done.returncode)

@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // commands lists every verb.
 func commands(a *App) []*cobra.Command {
 	return []*cobra.Command{
+		newDemoCommand(a),
 		newVersionCommand(a),
 		newASLCommand(a),
 		newExplainCommand(a),

@@ -20,7 +20,7 @@ const module = "github.com/bartizan-security/bartizan"
 var order = []string{
 	"arn", "awsapi", "estate", "identity", "network", "vault", "finding",
 	"posture", "detect", "asl", "respond", "collect", "twin", "drill",
-	"store", "console", "catalog", "internal/cli", "cmd",
+	"store", "console", "catalog", "examples", "internal/cli", "cmd",
 }
 
 // anywhere may be imported from every room, and imports none but itself.
