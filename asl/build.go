@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -29,13 +30,18 @@ type builder struct {
 	vars    map[string]bool // variables the current state refers to
 	ql      string          // query language of the current state
 	depth   int
+	doc     any
+	labels  map[string]bool
 }
 
 func build(definition []byte) (*Machine, []Diagnostic) {
-	b := &builder{}
+	b := &builder{labels: map[string]bool{}}
 	if len(definition) > maxDefinition {
 		b.errorf("", "Definition must not exceed %d bytes", maxDefinition)
 		return nil, b.ds
+	}
+	if len(definition) == 0 {
+		return nil, []Diagnostic{{Code: CodeMissing, Severity: SeverityError, Message: "Definition must not be empty", Line: 1, Column: 1}}
 	}
 	if strings.TrimSpace(string(definition)) == "" {
 		return nil, []Diagnostic{{Code: CodeSchema, Severity: SeverityError, Message: "Definition must be a valid JSON object", Line: 1, Column: 1}}
@@ -45,7 +51,7 @@ func build(definition []byte) (*Machine, []Diagnostic) {
 	if errors.As(err, &syntax) {
 		return nil, []Diagnostic{syntaxDiagnostic(definition, syntax)}
 	}
-	b.pos = pos
+	b.pos, b.doc = pos, doc
 	o, ok := doc.(*value.Object)
 	if !ok {
 		return nil, []Diagnostic{{Code: CodeSchema, Severity: SeverityError, Message: "Definition must be a valid JSON object", Line: 1, Column: 1}}
@@ -58,13 +64,14 @@ func build(definition []byte) (*Machine, []Diagnostic) {
 	b.fields(o, "", machineFields)
 	m.comment, _ = b.str(o, "", "Comment")
 	b.str(o, "", "Version")
-	if ql, ok := b.oneOf(o, "", "QueryLanguage", JSONPath, JSONata); ok {
-		m.queryLanguage = ql
+	if o.Has("QueryLanguage") {
+		m.queryLanguage = b.language(o, "")
 	}
 	if n, ok := b.integer(o, "", "TimeoutSeconds", 1, 99999999); ok {
 		m.timeoutSeconds = n
 	}
 	m.root = b.flow(o, "", m.queryLanguage)
+	b.reach(m.root, o, "", true)
 	sort.SliceStable(b.ds, func(i, j int) bool {
 		if b.ds[i].Line != b.ds[j].Line {
 			return b.ds[i].Line < b.ds[j].Line
@@ -76,16 +83,58 @@ func build(definition []byte) (*Machine, []Diagnostic) {
 
 func (b *builder) remark(severity, code, pointer, format string, args ...any) *Diagnostic {
 	at := b.pos.At(pointer)
-	location := pointer
-	if location == "" {
-		location = "/"
-	}
-	b.ds = append(b.ds, Diagnostic{Code: code, Severity: severity, Location: location, Message: fmt.Sprintf(format, args...), Line: at.Line, Column: at.Column})
+	b.ds = append(b.ds, Diagnostic{Code: code, Severity: severity, Location: b.location(pointer), Message: fmt.Sprintf(format, args...), Line: at.Line, Column: at.Column})
 	return &b.ds[len(b.ds)-1]
 }
 
 func (b *builder) errorf(pointer, format string, args ...any) *Diagnostic {
 	return b.remark(SeverityError, CodeSchema, pointer, format, args...)
+}
+
+// location writes a JSON pointer as Step Functions does: an element of an
+// array in brackets, names as they are.
+func (b *builder) location(pointer string) string {
+	if pointer == "" {
+		return "/"
+	}
+	var out strings.Builder
+	at := b.doc
+	for _, part := range strings.Split(pointer[1:], "/") {
+		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
+		if list, ok := at.([]any); ok {
+			out.WriteString("[" + part + "]")
+			if i, err := strconv.Atoi(part); err == nil && i < len(list) {
+				at = list[i]
+			}
+			continue
+		}
+		out.WriteString("/" + part)
+		if o, ok := at.(*value.Object); ok {
+			at, _ = o.Get(part)
+		}
+	}
+	return out.String()
+}
+
+// unsupported remarks on a field that its object must not have; Step Functions
+// names the object as the place.
+func (b *builder) unsupported(pointer, field string, known []string) {
+	d := b.errorf(value.Pointer(pointer, field), "Field '%s' is not supported", field)
+	d.Location = b.location(pointer)
+	d.Suggestion = nearest(field, known)
+}
+
+// onlyOne remarks on fields that exclude each other.
+func (b *builder) onlyOne(o *value.Object, pointer string, names ...string) {
+	var there []string
+	for _, n := range names {
+		if o.Has(n) {
+			there = append(there, n)
+		}
+	}
+	if len(there) > 1 {
+		b.errorf(pointer, "There should only be one of the following fields: [%s]", strings.Join(names, ", "))
+	}
 }
 
 var machineFields = []string{"Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds", "Version"}
@@ -94,8 +143,7 @@ var machineFields = []string{"Comment", "QueryLanguage", "StartAt", "States", "T
 func (b *builder) fields(o *value.Object, pointer string, known []string) {
 	for _, k := range o.Keys() {
 		if !slices.Contains(known, k) {
-			d := b.errorf(value.Pointer(pointer, k), "Field '%s' is not supported", k)
-			d.Suggestion = nearest(k, known)
+			b.unsupported(pointer, k, known)
 		}
 	}
 }
@@ -121,7 +169,7 @@ func (b *builder) str(o *value.Object, pointer, name string) (string, bool) {
 	}
 	s, isText := v.(string)
 	if !isText {
-		b.errorf(value.Pointer(pointer, name), "Expected value of type String")
+		b.errorf(value.Pointer(pointer, name), "Expected value of type [STRING]")
 	}
 	return s, isText
 }
@@ -129,7 +177,10 @@ func (b *builder) str(o *value.Object, pointer, name string) (string, bool) {
 func (b *builder) oneOf(o *value.Object, pointer, name string, values ...string) (string, bool) {
 	s, ok := b.str(o, pointer, name)
 	if ok && !slices.Contains(values, s) {
-		d := b.errorf(value.Pointer(pointer, name), "The field '%s' should have one of these values: [%s]", name, strings.Join(values, ", "))
+		d := b.errorf(value.Pointer(pointer, name), "Value should be one of the following: [%s]", strings.Join(values, ", "))
+		if name == "Type" {
+			d.Message = fmt.Sprintf("The field '%s' should have one of these values: [%s]", name, strings.Join(values, ", "))
+		}
 		d.Suggestion = nearest(s, values)
 		return "", false
 	}
@@ -143,7 +194,7 @@ func (b *builder) boolean(o *value.Object, pointer, name string) (bool, bool) {
 	}
 	x, isBool := v.(bool)
 	if !isBool {
-		b.errorf(value.Pointer(pointer, name), "Expected value of type Boolean")
+		b.errorf(value.Pointer(pointer, name), "Expected value of type [BOOLEAN]")
 	}
 	return x, isBool
 }
@@ -155,11 +206,15 @@ func (b *builder) integer(o *value.Object, pointer, name string, least, most int
 	}
 	n, isInt := v.(int64)
 	if !isInt {
-		b.errorf(value.Pointer(pointer, name), "Expected value of type Integer")
+		b.errorf(value.Pointer(pointer, name), "Expected value of type [INTEGER]")
 		return 0, false
 	}
-	if n < least || n > most {
-		b.errorf(value.Pointer(pointer, name), "The value for the field '%s' must be between %d and %d", name, least, most)
+	if n < least {
+		b.errorf(value.Pointer(pointer, name), "Minimum value is %d", least)
+		return 0, false
+	}
+	if n > most {
+		b.errorf(value.Pointer(pointer, name), "Maximum value is %d", most)
 		return 0, false
 	}
 	return n, true
@@ -168,7 +223,7 @@ func (b *builder) integer(o *value.Object, pointer, name string, least, most int
 func (b *builder) object(v any, pointer string) (*value.Object, bool) {
 	o, ok := v.(*value.Object)
 	if !ok {
-		b.errorf(pointer, "Expected value of type Object")
+		b.errorf(pointer, "Expected value of type [OBJECT]")
 	}
 	return o, ok
 }
@@ -176,22 +231,22 @@ func (b *builder) object(v any, pointer string) (*value.Object, bool) {
 func (b *builder) array(v any, pointer string) ([]any, bool) {
 	a, ok := v.([]any)
 	if !ok {
-		b.errorf(pointer, "Expected value of type Array")
+		b.errorf(pointer, "Expected value of type [ARRAY]")
 		return nil, false
 	}
 	return a, true
 }
 
-func item(pointer string, i int) string { return fmt.Sprintf("%s[%d]", pointer, i) }
+func item(where string, i int) string { return fmt.Sprintf("%s[%d]", where, i) }
 
-// at turns the pointer of an element into one that the positions know.
+// elementPointer is the JSON pointer of an element.
 func elementPointer(pointer string, i int) string { return fmt.Sprintf("%s/%d", pointer, i) }
 
 // flow reads StartAt and States.
 func (b *builder) flow(o *value.Object, pointer, ql string) *flow {
 	f := &flow{states: map[string]*state{}, ql: ql}
 	if b.depth++; b.depth > maxNesting {
-		b.errorf(pointer, "States are nested deeper than %d", maxNesting)
+		b.remark(SeverityError, CodeNested, pointer, "States are nested deeper than %d", maxNesting)
 		b.depth--
 		return f
 	}
@@ -215,7 +270,7 @@ func (b *builder) flow(o *value.Object, pointer, ql string) *flow {
 		name, v := states.At(i)
 		p := value.Pointer(sp, name)
 		if n := utf8.RuneCountInString(name); n > maxStateName || n == 0 {
-			b.errorf(p, "State name must be between 1 and %d characters", maxStateName)
+			b.remark(SeverityError, CodeStateName, p, "State name must be between 1 and %d characters", maxStateName)
 		}
 		so, ok := b.object(v, p)
 		if !ok {
@@ -237,12 +292,20 @@ func (b *builder) flow(o *value.Object, pointer, ql string) *flow {
 	if hasStart && f.states[start] == nil {
 		d := b.remark(SeverityError, CodeTransitionTarget, pointer+"/StartAt", "Missing 'Next' target: %s", start)
 		d.Suggestion = nearest(start, f.names)
-		return f
 	}
-	if hasStart {
-		b.transitions(f)
+	if pointer != "" {
+		b.reach(f, o, pointer, false)
 	}
 	return f
+}
+
+// language reads QueryLanguage. Anything but JSONPath itself counts as JSONata,
+// a wrong value too.
+func (b *builder) language(o *value.Object, pointer string) string {
+	if ql, ok := b.oneOf(o, pointer, "QueryLanguage", JSONPath, JSONata); ok && ql == JSONPath {
+		return JSONPath
+	}
+	return JSONata
 }
 
 // edge is one transition out of a state.
@@ -269,39 +332,48 @@ func (s *state) edges() []edge {
 	return out
 }
 
-// transitions checks that every target exists, that every state is reached and
-// that the flow can end.
-func (b *builder) transitions(f *flow) {
-	reached := map[string]bool{f.startAt: true}
+// reach checks that every target exists, that every state is reached and, of
+// the machine itself, that some state is terminal.
+func (b *builder) reach(f *flow, o *value.Object, pointer string, top bool) {
+	if !o.Has("StartAt") || len(f.names) == 0 {
+		return
+	}
+	ends := false
 	for _, n := range f.names {
-		for _, e := range f.states[n].edges() {
+		s := f.states[n]
+		ends = ends || s.terminal() || s.typ == ""
+		for _, e := range s.edges() {
 			if f.states[e.target] == nil {
-				what := e.pointer[strings.LastIndexByte(e.pointer, '/')+1:]
-				d := b.remark(SeverityError, CodeTransitionTarget, e.pointer, "Missing '%s' target: %s", what, e.target)
+				d := b.remark(SeverityError, CodeTransitionTarget, e.pointer, "Missing 'Next' target: %s", e.target)
 				d.Suggestion = nearest(e.target, f.names)
 			}
 		}
 	}
-	queue := []string{f.startAt}
-	ends := false
+	if top && !ends {
+		d := b.remark(SeverityError, CodeNoTerminalState, pointer+"/States", "Workflow has no terminal state")
+		d.Location, d.lint = "", true
+		return
+	}
+	reached := map[string]bool{}
+	queue := []string{}
+	visit := func(name string) {
+		if f.states[name] != nil && !reached[name] {
+			reached[name] = true
+			queue = append(queue, name)
+		}
+	}
+	visit(f.startAt)
 	for len(queue) > 0 {
 		s := f.states[queue[0]]
 		queue = queue[1:]
-		ends = ends || s.terminal() || s.typ == ""
 		for _, e := range s.edges() {
-			if f.states[e.target] != nil && !reached[e.target] {
-				reached[e.target] = true
-				queue = append(queue, e.target)
-			}
+			visit(e.target)
 		}
 	}
 	for _, n := range f.names {
 		if !reached[n] {
 			b.remark(SeverityError, CodeTransitionTarget, f.states[n].pointer, "State \"%s\" is not reachable.", n)
 		}
-	}
-	if !ends {
-		b.remark(SeverityError, CodeNoTerminalState, f.states[f.startAt].pointer, "No terminal state is reachable from \"%s\"", f.startAt).lint = true
 	}
 }
 
@@ -387,6 +459,9 @@ func (b *builder) pathNode(v any, pointer string, depth int) tnode {
 		for i := range x.Len() {
 			k, e := x.At(i)
 			if !strings.HasSuffix(k, ".$") {
+				if looksDynamic(e) {
+					b.remark(SeverityWarning, CodeNoDollar, value.Pointer(pointer, k), "The field '%s' appears to be a JSONPath or intrinsic function, but its name does not end with '.$'", k)
+				}
 				n.keys = append(n.keys, k)
 				n.nodes = append(n.nodes, b.pathNode(e, value.Pointer(pointer, k), depth+1))
 				continue
@@ -401,6 +476,12 @@ func (b *builder) pathNode(v any, pointer string, depth int) tnode {
 		return fold(n)
 	}
 	return literalNode{v}
+}
+
+// looksDynamic reports whether a value is written like a path or a call.
+func looksDynamic(v any) bool {
+	s, ok := v.(string)
+	return ok && (s == "$" || strings.HasPrefix(s, "$.") || strings.HasPrefix(s, "$$.") || strings.HasPrefix(s, "$[") || isCall(s) && strings.HasSuffix(s, ")"))
 }
 
 // dynamic compiles the value of a member whose name ends in .$.
@@ -446,10 +527,7 @@ func (b *builder) jsonPath(s, pointer string, reference bool) *jsonpath.Path {
 		if reference {
 			what = "Reference Path"
 		}
-		d := b.errorf(pointer, "Value is not a %s", what)
-		if err != nil {
-			d.Message += ": " + err.Error()
-		}
+		b.errorf(pointer, "Value is not a %s", what)
 		return nil
 	}
 	b.refer(p)
@@ -468,7 +546,7 @@ func (b *builder) pathField(o *value.Object, pointer, name string, reference, ca
 	at := value.Pointer(pointer, name)
 	s, isText := v.(string)
 	if !isText {
-		b.errorf(at, "Expected value of type String")
+		b.errorf(at, "Expected value of type [STRING]")
 		return optionalPath{}
 	}
 	if isCall(s) && calls {

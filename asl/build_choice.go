@@ -141,27 +141,29 @@ func (b *builder) comparison(o *value.Object, at, op string, v any) condition {
 	c := comparison{opName: op}
 	if test, ok := testers[op]; ok {
 		if _, isBool := v.(bool); !isBool {
-			b.errorf(kp, "Expected value of type Boolean")
+			b.errorf(kp, "Expected value of type [BOOLEAN]")
 			return nil
 		}
 		c.want = v
 		c.op = func(v, want any) bool { return test(v) == want.(bool) }
 	} else if cmp, ok := comparers[op]; ok {
 		c.op, c.want = cmp, v
+		if looksDynamic(v) {
+			b.remark(SeverityWarning, CodeNoPath, kp, "The value of '%s' looks like a path, but the field's name does not end with 'Path'", op)
+		}
 		b.comparedType(op, kp, v)
 	} else if cmp, ok := comparers[strings.TrimSuffix(op, "Path")]; ok && strings.HasSuffix(op, "Path") && op != "StringMatchesPath" {
 		c.op = cmp
 		s, isText := v.(string)
 		if !isText {
-			b.errorf(kp, "Expected value of type String")
+			b.errorf(kp, "Expected value of type [STRING]")
 			return nil
 		}
 		if c.path = b.jsonPath(s, kp, false); c.path == nil {
 			return nil
 		}
 	} else {
-		d := b.errorf(kp, "Field '%s' is not supported", op)
-		d.Suggestion = nearest(op, append(operatorNames(), "And", "Or", "Not", "Next", "Variable"))
+		b.unsupported(at, op, append(operatorNames(), "And", "Or", "Not", "Next", "Variable"))
 		return nil
 	}
 	if !b.required(o, at, "Variable") {
@@ -196,6 +198,6 @@ func (b *builder) comparedType(op, kp string, v any) {
 		}
 	}
 	if !ok {
-		b.errorf(kp, "Expected value of type %s", want)
+		b.errorf(kp, "Expected value of type [%s]", strings.ToUpper(want))
 	}
 }

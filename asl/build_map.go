@@ -1,13 +1,17 @@
 package asl
 
 import (
+	"regexp"
+
 	"github.com/bartizan-security/bartizan/asl/value"
 )
+
+var labelName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
 
 func (b *builder) mapState(o *value.Object, p string, s *state) {
 	switch {
 	case o.Has("ItemProcessor") && o.Has("Iterator"):
-		b.errorf(p, "Only one of the fields 'ItemProcessor' and 'Iterator' can be specified")
+		b.onlyOne(o, p, "ItemProcessor", "Iterator")
 	case !o.Has("ItemProcessor") && !o.Has("Iterator"):
 		b.errorf(p, "These fields are required: [ItemProcessor]")
 	}
@@ -39,9 +43,7 @@ func (b *builder) mapState(o *value.Object, p string, s *state) {
 		s.processor = b.flow(po, at, s.flowLanguage(b))
 		s.processor.mode, s.processor.exec = mode, exec
 	}
-	if o.Has("Parameters") && o.Has("ItemSelector") {
-		b.errorf(p, "Only one of the fields 'Parameters' and 'ItemSelector' can be specified")
-	}
+	b.onlyOne(o, p, "Parameters", "ItemSelector")
 	for _, field := range []string{"Parameters", "ItemSelector"} {
 		if v, ok := o.Get(field); ok {
 			s.itemSelector, s.selectorField = b.template(v, p+"/"+field, field, s.jsonata()), field
@@ -52,7 +54,7 @@ func (b *builder) mapState(o *value.Object, p string, s *state) {
 			text, isText := v.(string)
 			_, isExpr := expression(text)
 			if _, isArray := v.([]any); !isArray && (!isText || !isExpr) {
-				b.errorf(p+"/Items", "Expected value of type Array")
+				b.errorf(p+"/Items", "Expected value of type [ARRAY]")
 			}
 			s.items = b.template(v, p+"/Items", "Items", true)
 		}
@@ -65,9 +67,13 @@ func (b *builder) mapState(o *value.Object, p string, s *state) {
 	s.tolerated = b.numberField(o, p, s, "ToleratedFailureCount", 0, mostSeconds, true)
 	s.toleratedPercent = b.numberField(o, p, s, "ToleratedFailurePercentage", 0, 100, false)
 	s.label, _ = b.str(o, p, "Label")
-	if len(s.label) > 40 {
-		b.errorf(p+"/Label", "Label must not be longer than 40 characters")
+	if o.Has("Label") && !labelName.MatchString(s.label) {
+		b.remark(SeverityError, CodeLabelName, p+"/Label", "Label must be between 1 and 40 letters, digits, hyphens and underscores")
 	}
+	if s.label != "" && b.labels[s.label] {
+		b.remark(SeverityError, CodeDuplicateLabel, p+"/Label", "Duplicate Label: %s", s.label)
+	}
+	b.labels[s.label] = true
 	b.distributed(o, p, s)
 	b.retryCatch(o, p, s)
 }
@@ -151,7 +157,7 @@ func (b *builder) readerConfig(o *value.Object, at string, s *state, r *itemRead
 		for i, h := range list {
 			text, ok := h.(string)
 			if !ok {
-				b.errorf(elementPointer(at+"/CSVHeaders", i), "Expected value of type String")
+				b.errorf(elementPointer(at+"/CSVHeaders", i), "Expected value of type [STRING]")
 			}
 			r.csvHeaders = append(r.csvHeaders, text)
 		}

@@ -36,11 +36,12 @@ func (b *builder) state(o *value.Object, name, p, ql string) *state {
 		b.ql, b.vars = outerQL, outerVars
 	}()
 	s.comment, _ = b.str(o, p, "Comment")
-	if q, ok := b.oneOf(o, p, "QueryLanguage", JSONPath, JSONata); ok {
-		if ql == JSONata && q == JSONPath {
-			b.errorf(p+"/QueryLanguage", "QueryLanguage can not be 'JSONPath' if set to 'JSONata' for whole state machine")
+	mixed := false
+	if o.Has("QueryLanguage") {
+		if s.ql = b.language(o, p); ql == JSONata && s.ql == JSONPath {
+			mixed = true
+			b.errorf(p, "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine")
 		}
-		s.ql = q
 	}
 	b.ql = s.ql
 	if !o.Has("Type") {
@@ -52,12 +53,14 @@ func (b *builder) state(o *value.Object, name, p, ql string) *state {
 		return nil
 	}
 	s.typ = typ
-	b.stateFieldNames(o, p, s)
+	b.stateFieldNames(o, p, s, mixed)
 	b.nextOrEnd(o, p, s)
 	b.inputOutput(o, p, s)
 	switch typ {
 	case "Pass":
-		s.result, s.hasResult = o.Get("Result")
+		if s.result, s.hasResult = o.Get("Result"); s.hasResult && !s.jsonata() {
+			b.staticResult(s.result, p+"/Result", 0)
+		}
 	case "Task":
 		b.task(o, p, s)
 	case "Choice":
@@ -74,7 +77,23 @@ func (b *builder) state(o *value.Object, name, p, ql string) *state {
 	return s
 }
 
-func (b *builder) stateFieldNames(o *value.Object, p string, s *state) {
+// staticResult warns of a Pass state's Result that is written as if it were a
+// template.
+func (b *builder) staticResult(v any, pointer string, depth int) {
+	o, ok := v.(*value.Object)
+	if !ok || depth > 20 {
+		return
+	}
+	for i := range o.Len() {
+		k, e := o.At(i)
+		if strings.HasSuffix(k, ".$") && looksDynamic(e) {
+			b.remark(SeverityWarning, CodeStaticResult, value.Pointer(pointer, k), "The Result of a Pass state is static: the path in '%s' is not evaluated", k)
+		}
+		b.staticResult(e, value.Pointer(pointer, k), depth+1)
+	}
+}
+
+func (b *builder) stateFieldNames(o *value.Object, p string, s *state, mixed bool) {
 	sets := stateFields[s.typ]
 	other, mine := 2, 1
 	if s.jsonata() {
@@ -86,11 +105,13 @@ func (b *builder) stateFieldNames(o *value.Object, p string, s *state) {
 			continue
 		}
 		if slices.Contains(sets[other], k) {
-			b.errorf(p, "The QueryLanguage is set to '%s' but the field '%s' is only supported for the %s QueryLanguage", s.ql, k, otherLanguage(s.ql))
+			if !mixed {
+				d := b.errorf(value.Pointer(p, k), "The QueryLanguage is set to '%s', but field '%s' is only supported for the '%s' QueryLanguage", s.ql, k, otherLanguage(s.ql))
+				d.Location = b.location(p)
+			}
 			continue
 		}
-		d := b.errorf(value.Pointer(p, k), "Field '%s' is not supported", k)
-		d.Suggestion = nearest(k, known)
+		b.unsupported(p, k, known)
 	}
 }
 
@@ -110,7 +131,7 @@ func (b *builder) nextOrEnd(o *value.Object, p string, s *state) {
 	}
 	switch hasNext := o.Has("Next"); {
 	case hasNext && s.end:
-		b.errorf(p, "Only one of the fields 'Next' and 'End' can be specified")
+		b.onlyOne(o, p, "Next", "End")
 	case !hasNext && !o.Has("End"):
 		b.errorf(p, "These fields are required: [Next]")
 	case !hasNext && !s.end:
@@ -175,8 +196,8 @@ func (b *builder) assign(o *value.Object, p string, ja bool) *template {
 // numberField reads NAME, which JSONata states may compute, and NAMEPath.
 func (b *builder) numberField(o *value.Object, p string, s *state, name string, least, most float64, whole bool) numberField {
 	pathName := name + "Path"
-	if o.Has(name) && o.Has(pathName) && !s.jsonata() {
-		b.errorf(p, "Only one of the fields '%s' and '%s' can be specified", name, pathName)
+	if !s.jsonata() {
+		b.onlyOne(o, p, name, pathName)
 	}
 	if v, ok := o.Get(name); ok {
 		if text, isText := v.(string); isText && s.jsonata() {
@@ -187,15 +208,23 @@ func (b *builder) numberField(o *value.Object, p string, s *state, name string, 
 		}
 		f, isNumber := value.Float(v)
 		if _, isInt := value.Int(v); !isNumber || whole && !isInt {
-			kind := "Number"
+			kind := "NUMBER"
 			if whole {
-				kind = "Integer"
+				kind = "INTEGER"
 			}
-			b.errorf(p+"/"+name, "Expected value of type %s", kind)
+			b.errorf(p+"/"+name, "Expected value of type [%s]", kind)
 			return numberField{}
 		}
 		if f < least || f > most {
-			b.errorf(p+"/"+name, "The value for the field '%s' must be between %.0f and %.0f", name, least, most)
+			word, bound := "Minimum", least
+			if f > most {
+				word, bound = "Maximum", most
+			}
+			if whole {
+				b.errorf(p+"/"+name, "%s value is %.0f", word, bound)
+			} else {
+				b.errorf(p+"/"+name, "%s value is %.1f", word, bound)
+			}
 			return numberField{}
 		}
 		return numberField{set: true, fixed: f, name: name}
@@ -203,7 +232,7 @@ func (b *builder) numberField(o *value.Object, p string, s *state, name string, 
 	if v, ok := o.Get(pathName); ok && !s.jsonata() {
 		text, isText := v.(string)
 		if !isText {
-			b.errorf(p+"/"+pathName, "Expected value of type String")
+			b.errorf(p+"/"+pathName, "Expected value of type [STRING]")
 			return numberField{}
 		}
 		path := b.jsonPath(text, p+"/"+pathName, true)
@@ -223,7 +252,7 @@ func (b *builder) task(o *value.Object, p string, s *state) {
 		switch {
 		case strings.HasPrefix(s.resource, "arn:"):
 		case uri.MatchString(s.resource):
-			b.remark(SeverityWarning, CodeUnknownResource, p+"/Resource", "Value is not a valid resource ARN")
+			b.remark(SeverityWarning, CodeResource, p+"/Resource", "Value is not a valid resource ARN")
 		case o.Has("Resource"):
 			b.errorf(p+"/Resource", "Value is not a valid resource ARN").lint = s.resource != ""
 		}
@@ -260,7 +289,7 @@ func (b *builder) errorEquals(o *value.Object, p string, last bool) []string {
 	for i, e := range a {
 		n, ok := e.(string)
 		if !ok {
-			b.errorf(elementPointer(p+"/ErrorEquals", i), "Expected value of type String")
+			b.errorf(elementPointer(p+"/ErrorEquals", i), "Expected value of type [STRING]")
 			continue
 		}
 		if strings.HasPrefix(n, "States.") && !slices.Contains(errorNames, n) {
@@ -305,9 +334,9 @@ func (b *builder) retryCatch(o *value.Object, p string, s *state) {
 				f, isNumber := value.Float(v)
 				switch {
 				case !isNumber:
-					b.errorf(at+"/BackoffRate", "Expected value of type Number")
+					b.errorf(at+"/BackoffRate", "Expected value of type [NUMBER]")
 				case f < 1:
-					b.errorf(at+"/BackoffRate", "The value for the field 'BackoffRate' must be greater than or equal to 1.0")
+					b.errorf(at+"/BackoffRate", "Minimum value is 1.0")
 				default:
 					r.backoff = f
 				}
@@ -364,16 +393,19 @@ func (b *builder) wait(o *value.Object, p string, s *state) {
 			n++
 		}
 	}
-	if n != 1 {
-		b.errorf(p, "Exactly one of the fields [Seconds, SecondsPath, Timestamp, TimestampPath] must be specified")
+	b.onlyOne(o, p, "Seconds", "SecondsPath", "Timestamp", "TimestampPath")
+	if n == 0 {
+		b.errorf(p, "One of these fields is required: [Seconds, SecondsPath, Timestamp, TimestampPath]")
 	}
-	s.seconds = b.numberField(o, p, s, "Seconds", 0, mostSeconds, true)
+	if n <= 1 {
+		s.seconds = b.numberField(o, p, s, "Seconds", 0, mostSeconds, true)
+	}
 	if v, ok := o.Get("Timestamp"); ok {
 		text, isText := v.(string)
 		_, isExpr := expression(text)
 		switch {
 		case !isText:
-			b.errorf(p+"/Timestamp", "Expected value of type String")
+			b.errorf(p+"/Timestamp", "Expected value of type [STRING]")
 		case isExpr && s.jsonata():
 			s.timestamp = b.template(v, p+"/Timestamp", "Timestamp", true)
 		default:
@@ -388,11 +420,8 @@ func (b *builder) wait(o *value.Object, p string, s *state) {
 }
 
 func (b *builder) fail(o *value.Object, p string, s *state) {
-	for _, pair := range [][2]string{{"Error", "ErrorPath"}, {"Cause", "CausePath"}} {
-		if o.Has(pair[0]) && o.Has(pair[1]) {
-			b.errorf(p, "Only one of the fields '%s' and '%s' can be specified", pair[0], pair[1])
-		}
-	}
+	b.onlyOne(o, p, "Error", "ErrorPath")
+	b.onlyOne(o, p, "Cause", "CausePath")
 	if v, ok := b.str(o, p, "Error"); ok {
 		s.errorText = b.template(v, p+"/Error", "Error", s.jsonata())
 	}

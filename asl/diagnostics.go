@@ -9,16 +9,25 @@ import (
 )
 
 // The diagnostic codes of ValidateStateMachineDefinition that are public.
-// https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html
+// https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinitionDiagnostic.html
 const (
 	CodeInvalidJSON      = "INVALID_JSON_DESCRIPTION"
 	CodeSchema           = "SCHEMA_VALIDATION_FAILED"
 	CodeTransitionTarget = "MISSING_TRANSITION_TARGET"
 	CodeDuplicateState   = "DUPLICATE_STATE_NAME"
 	CodeNoTerminalState  = "MISSING_END_STATE"
-	CodePath             = "INVALID_JSON_PATH"
-	CodeUnknownResource  = "UNKNOWN_RESOURCE"
-	CodeDuplicateField   = "DUPLICATE_FIELD"
+	CodeMissing          = "MISSING_DESCRIPTION"
+	CodeResource         = "INVALID_RESOURCE"
+	CodeStateName        = "INVALID_STATE_NAME"
+	CodeLabelName        = "INVALID_LABEL_NAME"
+	CodeDuplicateLabel   = "DUPLICATE_LABEL_NAME"
+	CodeNested           = "TOO_DEEPLY_NESTED"
+	CodeNoDollar         = "NO_DOLLAR"
+	CodeNoPath           = "NO_PATH"
+	CodeStaticResult     = "PASS_RESULT_IS_STATIC"
+
+	// CodeDuplicateField is not AWS's: a field occurs twice in an object.
+	CodeDuplicateField = "DUPLICATE_FIELD"
 )
 
 // The severities of a diagnostic. A definition with an error is refused.
@@ -31,7 +40,7 @@ const (
 type Diagnostic struct {
 	Code     string `json:"code"`
 	Severity string `json:"severity"`
-	Location string `json:"location,omitempty"` // a JSON pointer such as /States/X/Next
+	Location string `json:"location,omitempty"` // such as /States/X/Choices[0]/Next
 	Message  string `json:"message"`
 
 	// Line and Column count from 1. Suggestion is the nearest correct name,
@@ -53,6 +62,22 @@ func (d Diagnostic) String() string {
 		s += fmt.Sprintf(" (did you mean %q?)", d.Suggestion)
 	}
 	return s
+}
+
+// Refusal is what CreateStateMachine answers to diagnostics: one sentence.
+func Refusal(ds []Diagnostic) string {
+	var parts []string
+	for _, d := range ds {
+		if d.Severity != SeverityError {
+			continue
+		}
+		at := d.Location
+		if at == "" {
+			at = "null"
+		}
+		parts = append(parts, fmt.Sprintf("%s: %s at %s", d.Code, d.Message, at))
+	}
+	return "Invalid State Machine Definition: '" + strings.Join(parts, ", ") + "'"
 }
 
 // DefinitionError is the error of Parse: what is wrong with a definition.

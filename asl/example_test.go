@@ -70,6 +70,7 @@ func ExampleValidate() {
 	// Output:
 	// FAIL
 	// 2:3: MISSING_TRANSITION_TARGET: Missing 'Next' target: Strat at /StartAt (did you mean "Start"?)
+	// 3:14: MISSING_TRANSITION_TARGET: State "Start" is not reachable. at /States/Start
 	// 3:24: SCHEMA_VALIDATION_FAILED: The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map] at /States/Start/Type (did you mean "Succeed"?)
 }
 

@@ -511,7 +511,7 @@ func (r *runner) end(out any, f *failure) {
 
 func (r *runner) timeOut() {
 	r.root.abort(false)
-	r.emit(r.main, Event{Type: "ExecutionTimedOut"})
+	r.emit(r.main, Event{Type: "ExecutionTimedOut", Error: "States.Timeout", hasErr: true})
 	r.finish(&Result{Status: StatusTimedOut})
 }
 

@@ -71,7 +71,7 @@ func (a *App) parseASL(file string) (*asl.Machine, error) {
 }
 
 func newASLValidateCommand(a *App) *cobra.Command {
-	var batch string
+	var batch, severity string
 	c := &cobra.Command{
 		Use:   "validate FILE...",
 		Short: "Check definitions as ValidateStateMachineDefinition does",
@@ -79,7 +79,8 @@ func newASLValidateCommand(a *App) *cobra.Command {
 wrong name, the nearest correct one. The exit code is 1 if any has an error.
 
 --batch FILE reads one {"id","definition"} a line and answers
-{"id","result","diagnostics"} a line.`,
+{"id","result","diagnostics"} a line, without warnings unless --severity WARNING
+asks for them, as AWS does.`,
 		Example: "  bartizan asl validate machine.json\n  bartizan asl validate --batch definitions.jsonl",
 		Args: func(_ *cobra.Command, args []string) error {
 			if (batch == "") == (len(args) == 0) {
@@ -90,14 +91,22 @@ wrong name, the nearest correct one. The exit code is 1 if any has an error.
 	}
 	o := addOutputFlag(c, "table", "json")
 	c.Flags().StringVar(&batch, "batch", "", "read definitions from a JSON Lines file")
+	c.Flags().StringVar(&severity, "severity", "", "least severity shown: ERROR or WARNING (default WARNING; ERROR with --batch)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := o.parse(); err != nil {
 			return err
 		}
-		if batch != "" {
-			return a.batch(c.Context(), batch, "definitions", validateLine)
+		switch severity {
+		case "", asl.SeverityError, asl.SeverityWarning:
+		default:
+			return usageErrorf("--severity %q: want ERROR or WARNING", severity)
 		}
-		return a.validateFiles(args, o)
+		if batch != "" {
+			return a.batch(c.Context(), batch, "definitions", func(line []byte, n int, tooLong bool) (any, bool) {
+				return validateLine(line, n, tooLong, severity == asl.SeverityWarning)
+			})
+		}
+		return a.validateFiles(args, o, severity != asl.SeverityError)
 	}
 	return c
 }
@@ -107,7 +116,7 @@ type fileValidation struct {
 	asl.Validation
 }
 
-func (a *App) validateFiles(files []string, o *outputs) error {
+func (a *App) validateFiles(files []string, o *outputs, warnings bool) error {
 	var all []fileValidation
 	failed := 0
 	for _, f := range files {
@@ -116,6 +125,7 @@ func (a *App) validateFiles(files []string, o *outputs) error {
 			return err
 		}
 		v := fileValidation{f, asl.Validate(text)}
+		v.Diagnostics = shownDiagnostics(v.Diagnostics, warnings)
 		if v.Result != "OK" {
 			failed++
 		}
@@ -171,7 +181,18 @@ type validateDiagnostic struct {
 	Message  string `json:"message"`
 }
 
-func validateLine(line []byte, n int, tooLong bool) (any, bool) {
+// shownDiagnostics leaves warnings out if they are not asked for.
+func shownDiagnostics(ds []asl.Diagnostic, warnings bool) []asl.Diagnostic {
+	out := []asl.Diagnostic{}
+	for _, d := range ds {
+		if warnings || d.Severity == asl.SeverityError {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func validateLine(line []byte, n int, tooLong, warnings bool) (any, bool) {
 	var in struct {
 		ID         json.RawMessage `json:"id"`
 		Definition json.RawMessage `json:"definition"`
@@ -187,7 +208,7 @@ func validateLine(line []byte, n int, tooLong bool) (any, bool) {
 	}
 	v := asl.Validate(definitionText(in.Definition))
 	out := validateAnswer{ID: in.ID, Result: v.Result, Diagnostics: []validateDiagnostic{}}
-	for _, d := range v.Diagnostics {
+	for _, d := range shownDiagnostics(v.Diagnostics, warnings) {
 		out.Diagnostics = append(out.Diagnostics, validateDiagnostic{d.Code, d.Severity, d.Location, d.Message})
 	}
 	return out, true

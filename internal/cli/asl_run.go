@@ -268,8 +268,7 @@ func runLine(ctx context.Context, line []byte, n int, tooLong bool) (any, bool) 
 		code, cause := "InvalidDefinition", err.Error()
 		var bad *asl.DefinitionError
 		if errors.As(err, &bad) {
-			d := bad.Diagnostics[0]
-			cause = fmt.Sprintf("Invalid State Machine Definition: '%s: %s at %s'", d.Code, d.Message, d.Location)
+			cause = asl.Refusal(bad.Diagnostics)
 		}
 		out.Status, out.Error, out.Cause = asl.StatusFailed, &code, &cause
 		return out, true
