@@ -173,9 +173,9 @@ func varsOf(clauses [][]int) []int {
 // solve asks the pseudo-boolean solver for the least model.
 func solve(clauses [][]int, names []int) ([]int, bool) {
 	number := map[int]int{}
-	lits := make([]solver.Lit, len(names))
+	lits, weights := make([]solver.Lit, len(names)), make([]int, len(names))
 	for i, v := range names {
-		number[v] = i + 1
+		number[v], weights[i] = i+1, 1
 		lits[i] = solver.IntToLit(int32(i + 1))
 	}
 	var constrs []solver.PBConstr
@@ -187,7 +187,7 @@ func solve(clauses [][]int, names []int) ([]int, bool) {
 		constrs = append(constrs, solver.PropClause(ints...))
 	}
 	problem := solver.ParsePBConstrs(constrs)
-	problem.SetCostFunc(lits, nil)
+	problem.SetCostFunc(lits, weights)
 	s := solver.New(problem)
 	if s.Minimize() < 0 {
 		return nil, false

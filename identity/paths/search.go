@@ -21,7 +21,7 @@ type edge struct {
 	target  target
 	verdict verdict
 	steps   []*step
-	calls   []int    // the primitive's call of each step; -1: the service's
+	calls   []int // the primitive's call of each step; -1: the service's
 	values  map[string]string
 	assumes []string // what makes it only possible
 }
