@@ -102,10 +102,10 @@ func newHTML(w io.Writer, run Run, _ Options) Writer {
 
 func (h *htmlWriter) Write(f *finding.Finding) error {
 	h.add(f)
-	switch {
-	case h.n == 0:
+	switch h.n {
+	case 0:
 		h.e.text("<script type=\"application/json\" class=\"d\">[\n")
-	case h.n == htmlPerBlock:
+	case htmlPerBlock:
 		h.e.text("\n]</script>\n<script type=\"application/json\" class=\"d\">[\n")
 		h.n = 0
 	default:

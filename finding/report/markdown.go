@@ -74,8 +74,8 @@ func (m *markdownWriter) control(g *group) {
 	for i := range g.shown {
 		f := &g.shown[i]
 		var evidence []string
-		for _, e := range f.Evidence[:min(len(f.Evidence), 3)] {
-			evidence = append(evidence, mdCode(evidenceText(e, 300)))
+		for _, e := range telling(f, 200) {
+			evidence = append(evidence, mdCode(e))
 		}
 		name := mdCode(resourceName(&f.Resource))
 		if f.Change == finding.ChangeNew {

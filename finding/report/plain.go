@@ -35,7 +35,7 @@ func Cell(s string) string {
 func neutral(s string, lines bool) string {
 	clean := true
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' && !(lines && (c == '\n' || c == '\t')) || c >= 0x7f {
+		if c := s[i]; c < ' ' && (!lines || c != '\n' && c != '\t') || c >= 0x7f {
 			clean = false
 			break
 		}

@@ -191,7 +191,7 @@ func TestManyFindings(t *testing.T) {
 		f.Fingerprint = finding.Fingerprint(f.RuleID, f.Resource.ID)
 		fs = append(fs, f)
 	}
-	for format, want := range map[string]string{"table": "… and 490 more", "markdown": "… and 480 more"} {
+	for format, want := range map[string]string{"table": "… and 495 more", "markdown": "… and 480 more"} {
 		out := string(write(t, format, fs, report.Options{}))
 		if !strings.Contains(out, want) || !strings.Contains(out, "sg-000") || strings.Contains(out, "sg-400") {
 			t.Errorf("%s does not show the first and count the rest:\n%s", format, out)

@@ -92,60 +92,8 @@ func (t *tableWriter) Close(r *Result) error {
 		t.line(0, "No findings.")
 	}
 	t.gaps(r)
-	t.footer(r)
+	t.footer(sections, r)
 	return t.w.Flush()
-}
-
-func (t *tableWriter) pillar(s *section, r *Result) {
-	right := ""
-	style := faint
-	var counts finding.Counts
-	for _, p := range r.Summary.Pillars {
-		if p.Pillar == s.pillar && s.pillar != "" {
-			right, style = scoreBar(p.Score), scoreStyle(p.Score)
-			counts = p.Counts
-		}
-	}
-	t.ends(0, strings.ToUpper(s.title()), right, bold, style)
-	t.line(0, t.paint(faint, strings.Repeat("─", t.o.Width)))
-	if counts.Total() > 0 {
-		t.block(0, 2, faint, countWords(counts))
-	}
-	for _, g := range s.groups {
-		t.group(g)
-	}
-}
-
-func (t *tableWriter) group(g *group) {
-	label, style := badge(g.status, g.worst)
-	count := ""
-	if g.total > 1 {
-		count = fmt.Sprintf("×%d", g.total)
-	}
-	// Severity, title and count on the first line; the rule's id beneath it.
-	room := t.o.Width - 13 - lipgloss.Width(count) - 2
-	title := clip(Plain(g.title), room)
-	pad := strings.Repeat(" ", max(0, room-lipgloss.Width(title)+2))
-	t.line(0, t.paint(style, label)+strings.Repeat(" ", 13-lipgloss.Width(label))+t.paint(bold, title)+pad+t.paint(faint, count))
-	t.line(13, t.paint(cyan, clip(Plain(g.rule), t.o.Width-13)))
-	for i := range g.shown {
-		f := &g.shown[i]
-		right := Plain(place(&f.Resource))
-		name := Plain(resourceName(&f.Resource))
-		if f.Change == finding.ChangeNew {
-			name = "(new) " + name
-		}
-		t.ends(4, "• "+clipMiddle(name, t.o.Width-4-2-2-lipgloss.Width(right)), right, lipgloss.NewStyle(), faint)
-		t.block(6, 2, faint, why(f))
-		if f.Status == finding.StatusFail {
-			for _, e := range f.Evidence[:min(len(f.Evidence), 2)] {
-				t.block(6, 1, faint, evidenceText(e, 400))
-			}
-		}
-	}
-	if n := g.more(); n > 0 {
-		t.line(4, t.paint(faint, fmt.Sprintf("… and %d more; -o html=report.html or -o jsonl lists them all", n)))
-	}
 }
 
 func (t *tableWriter) detections(s *section) {
@@ -208,33 +156,6 @@ func (t *tableWriter) gaps(r *Result) {
 	}
 	for _, s := range r.Incomplete {
 		t.block(0, 3, yellow, s)
-	}
-}
-
-func (t *tableWriter) footer(r *Result) {
-	s := &r.Summary
-	t.line(0, "")
-	t.line(0, t.paint(faint, strings.Repeat("─", t.o.Width)))
-	if s.Score != nil {
-		t.ends(0, "SCORE", scoreBar(s.Score), bold, scoreStyle(s.Score))
-	}
-	total := totalWords(s)
-	style := green
-	switch {
-	case s.Fail > 0:
-		style = red
-	case s.Unknown > 0 || len(r.Gaps) > 0 || len(r.Incomplete) > 0:
-		style = yellow
-	}
-	t.block(0, 2, style, total)
-	if words := severityWords(s.BySeverity); words != "" {
-		t.block(0, 2, lipgloss.NewStyle(), words)
-	}
-	if b := s.Baseline; b != nil {
-		t.block(0, 2, lipgloss.NewStyle(), fmt.Sprintf("since the baseline: %d new, %d unchanged, %d fixed, %d gone", b.New, b.Unchanged, len(b.Fixed), len(b.Gone)))
-	}
-	if s.Unknown > 0 || len(r.Gaps) > 0 || len(r.Incomplete) > 0 {
-		t.block(0, 2, yellow, "This report is incomplete: what is unknown is not known to be fine.")
 	}
 }
 
