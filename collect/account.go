@@ -177,7 +177,7 @@ func (a *accountRun) facts(ctx context.Context, out *estate.Account) {
 	}
 	management := fmt.Sprint((path{"Organization", "MasterAccountId"}).first(org))
 	a.management = management == a.id
-	if a.management || slices.Contains(a.run.scope, management) {
+	if a.management || slices.Contains(a.scope, management) {
 		return
 	}
 	for _, t := range a.types {

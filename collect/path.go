@@ -149,12 +149,12 @@ func (s scope) value(ref string) (any, error) {
 	for alt := range strings.SplitSeq(ref, "|") {
 		name, _, trim := strings.Cut(alt, "#")
 		var v any
-		switch {
-		case name == "account":
+		switch name {
+		case "account":
 			v = s.account
-		case name == "region":
+		case "region":
 			v = s.region
-		case name == "partition":
+		case "partition":
 			v = s.partition
 		default:
 			from := s.doc

@@ -44,10 +44,6 @@ func groupOf(account string, i int) *estate.Resource {
 			"Tags":                []any{m{"Key": "Name", "Value": fmt.Sprintf("web-%d", i)}, m{"Key": "team", "Value": "ops"}}}}
 }
 
-type counter struct{ n int64 }
-
-func (c *counter) Write(p []byte) (int, error) { c.n += int64(len(p)); return len(p), nil }
-
 func plainSize(b *testing.B, packed []byte) int64 {
 	b.Helper()
 	return int64(len(unpack(b, packed)))

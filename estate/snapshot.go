@@ -127,7 +127,8 @@ func (w *Writer) WriteAccount(a *Account) error {
 		if len(line) > MaxLine {
 			return fmt.Errorf("write snapshot: %s %s: document of %d bytes is larger than %d", r.Type, r.ID, len(line), MaxLine)
 		}
-		w.line = append(line, '\n')
+		line = append(line, '\n')
+		w.line = line
 		if err := w.flush(); err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func TestParseMutesRefuses(t *testing.T) {
 		{"no selector would mute everything", "- reason: r\n  owner: o\n  expires: 2027-01-01\n", "line 1: the rule selects nothing"},
 		{"a date that is none", "- control: b\n  reason: r\n  owner: o\n  expires: next week\n", `line 4: expires "next week": want a date`},
 		{"a day that is none", "- control: b\n  reason: r\n  owner: o\n  expires: 2027-02-30\n", "line 4: expires"},
-		{"a misspelt member", "- controll: b\n  reason: r\n", `line 1: unknown member "controll"`},
+		{"a misspelt member", "- kontrol: b\n  reason: r\n", `line 1: unknown member "kontrol"`},
 		{"a member twice", "- control: b\n  control: c\n", "line 2"},
 		{"tags as a list", "- control: b\n  tags: [a]\n", "line 2: tags: want a mapping"},
 		{"a value of another shape", "- control: [b]\n", "line 1: want plain text"},

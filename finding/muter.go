@@ -28,14 +28,13 @@ func (m *Muter) Apply(f *Finding) {
 		if !rule.Matches(f) {
 			continue
 		}
-		switch {
-		case f.Status == StatusPass:
+		if f.Status == StatusPass {
 			m.passed[i]++
-		default:
-			m.matched[i]++
-			if !done && m.now.Before(rule.Expires) {
-				f.Mute, done = rule, true
-			}
+			continue
+		}
+		m.matched[i]++
+		if !done && m.now.Before(rule.Expires) {
+			f.Mute, done = rule, true
 		}
 	}
 	if done {

@@ -216,12 +216,11 @@ func (k *compiler) evidence(text string) (evidence, bool) {
 	text = strings.TrimSpace(text)
 	program, paths := k.compile("evidence", text, false)
 	e := evidence{name: strings.Join(strings.Fields(text), " "), program: program}
-	if len(paths) > 0 {
+	looksUp := strings.HasPrefix(text, "estate.") || strings.HasPrefix(text, "organization.")
+	if _, rest, ok := strings.Cut(text, `("`); ok && looksUp {
+		e.name, _, _ = strings.Cut(rest, `"`)
+	} else if len(paths) > 0 {
 		e.name = strings.Join(paths[0], ".")
-	} else {
-		if _, rest, ok := strings.Cut(text, `yType("`); ok {
-			e.name, _, _ = strings.Cut(rest, `"`)
-		}
 	}
 	if rest, ok := strings.CutPrefix(text, "policy."); ok {
 		e.note, _, _ = strings.Cut(rest, "(")
@@ -381,15 +380,15 @@ func (w *walker) lookup(c ast.CallExpr) {
 		return
 	}
 	var arg ast.Expr
-	switch variable := c.Target().AsIdent(); {
-	case variable == "organization":
+	switch c.Target().AsIdent() {
+	case "organization":
 		w.k.usesOrg = true
 		if c.FunctionName() == "contains" {
 			w.k.lookups[typeOrgAccount], w.k.lookups[typeOrganization] = true, true
 			return
 		}
 		arg = c.Args()[0]
-	case variable == "estate":
+	case "estate":
 		w.k.usesOwn = true
 		if c.FunctionName() == "controlPolicies" {
 			w.k.lookups[typeOrgPolicy], w.k.lookups[typeOrgUnit] = true, true

@@ -107,7 +107,7 @@ func TestExamplesAreRun(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"all is well", "", "", ""},
 		{"an example that gives another result", "expect: fail, document: {Name: Right}", "expect: fail, document: {Name: right}", "want fail, got pass"},
-		{"a member that no example shows", `assert: resource.Name == "right"`, `assert: resource.Name == "right" || resource.Nmae == "x"`, "reads Nmae"},
+		{"a member that no example shows", `assert: resource.Name == "right"`, `assert: resource.Name == "right" || resource.Namee == "x"`, "reads Namee"},
 	} {
 		control, err := ParseControl("x.yaml", []byte(strings.Replace(minimal, c.old, c.new, 1)))
 		if err != nil {

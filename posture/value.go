@@ -427,9 +427,9 @@ func native(v ref.Val) any {
 	case types.Timestamp:
 		return v.UTC().Format("2006-01-02T15:04:05Z07:00")
 	case types.Duration:
-		return v.Duration.String()
+		return v.String()
 	case traits.Lister:
-		var out []any
+		out := []any{} // that nothing was found is a value, too
 		for it := v.Iterator(); it.HasNext() == types.True; {
 			out = append(out, native(it.Next()))
 		}

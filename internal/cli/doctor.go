@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -79,7 +80,7 @@ func (f *estateFlags) diagnose(ctx context.Context, a *App, cat *collect.Catalog
 	d, err := collect.Diagnose(ctx, s, cat, types)
 	if err != nil {
 		err = collectError(err)
-		if e, ok := err.(*Error); ok && e.Code == ExitIncomplete {
+		if e := (*Error)(nil); errors.As(err, &e) && e.Code == ExitIncomplete {
 			e.Hint = "check the network, --endpoint-url and --region; a proxy is taken from HTTPS_PROXY"
 		}
 		return err

@@ -96,7 +96,7 @@ type explanation struct {
 
 // look reads a report for findings of the rule or with the fingerprint.
 func (e *explanation) look(a *App, word, name string) error {
-	var in io.Reader = a.Stdin
+	in := a.Stdin
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {

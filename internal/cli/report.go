@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -146,7 +145,7 @@ func (f *reportFlags) open(a *App, run report.Run) (*findingReport, error) {
 	r := &findingReport{a: a, flags: f}
 	for _, spec := range f.out.specs {
 		o := &reportOut{spec: spec}
-		var w io.Writer = a.Stdout
+		w := a.Stdout
 		opt := report.Options{All: f.all}
 		if spec.file != "" {
 			file, err := os.CreateTemp(filepath.Dir(spec.file), ".bartizan-*")
