@@ -17,7 +17,7 @@ func TestManagedPolicies(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s is listed and missing", name)
 		}
-		d, err := identity.ParseDocument([]byte(p.Document), identity.IdentityPolicy, name)
+		d, err := identity.ParseDocument(p.Document, identity.IdentityPolicy, name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

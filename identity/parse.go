@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -54,7 +55,8 @@ func ParseLenient(data []byte) (*Policy, []Problem) {
 	root, err := ParseJSON(data)
 	if err != nil {
 		p := Problem{Kind: NotJSON, Message: err.Error()}
-		if s, ok := err.(*SyntaxError); ok {
+		var s *SyntaxError
+		if errors.As(err, &s) {
 			p.Pos, p.Message = s.Pos, s.Msg
 		}
 		return &Policy{}, []Problem{p}

@@ -91,7 +91,8 @@ func readXMLStructure(shape *model.Shape, n *node) (map[string]any, error) {
 		case m.Shape.Kind == model.List && flattened(m):
 			list, _ := out[m.Name].([]any)
 			if v, ok, err = readXML(m.Shape.Element, k); ok && err == nil {
-				v = append(list, v)
+				list = append(list, v)
+				v = list
 			}
 		case m.Shape.Kind == model.Map && flattened(m):
 			entries, _ := out[m.Name].(map[string]any)

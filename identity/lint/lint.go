@@ -2,6 +2,7 @@ package lint
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -175,7 +176,8 @@ func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf,
 
 func (l *linter) syntax(err error) {
 	f := Finding{Code: "JSON_SYNTAX_ERROR", Type: Error, Message: err.Error(), Pos: identity.Pos{Line: 1, Col: 1}}
-	if s, ok := err.(*identity.SyntaxError); ok {
+	var s *identity.SyntaxError
+	if errors.As(err, &s) {
 		f.Pos, f.Message = s.Pos, s.Msg
 	}
 	l.out = append(l.out, f)

@@ -35,10 +35,7 @@ func allRoles(resource string) bool {
 	if !catalog.Glob(p[2], "iam") {
 		return false
 	}
-	rest := p[5]
-	if strings.HasPrefix(rest, "role/") {
-		rest = rest[len("role/"):]
-	}
+	rest := strings.TrimPrefix(p[5], "role/")
 	return rest != "" && strings.Trim(rest, "*?/") == "" && strings.Contains(rest, "*")
 }
 

@@ -94,7 +94,7 @@ func (l *linter) attachedResources(s *statement, at attached) {
 				fits = fits || ours && strings.EqualFold(t.Name, name) && catalog.MatchARN(n.Text, t)
 			}
 		}
-		fits = fits || p[2] == at.service && p[2] == "s3-object-lambda"
+		fits = fits || at.service == "s3-object-lambda" && p[2] == at.service
 		if !fits {
 			l.add("UNSUPPORTED_RESOURCE_ARN_IN_POLICY", n, "the policy of a resource of type %s cannot name %s", l.resourceType, clip(n.Text))
 		}

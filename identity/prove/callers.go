@@ -132,11 +132,12 @@ func (c *callerClass) settle(p *problem) {
 			within = language{text(base + "root")}
 		}
 		set("aws:PrincipalArn", variable{required: true, within: within, prefer: prefer})
-		if c.kind != identity.UserCaller {
+		switch {
+		case c.kind != identity.UserCaller:
 			set("aws:username", absent)
-		} else if c.free == "" {
+		case c.free == "":
 			set("aws:username", variable{required: true, fixed: c.principal[strings.LastIndexByte(c.principal, '/')+1:]})
-		} else {
+		default:
 			set("aws:username", variable{required: true, prefer: []string{"example"}})
 		}
 		p.variableOf(keyVariable("aws:userid")).required = true

@@ -499,8 +499,8 @@ func (p *parser) quoted(quote byte) (evaluator, error) {
 		return field(text), nil
 	}
 	var v any
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		return literal{text}, nil // an unquoted string, as older expressions have
+	if json.Unmarshal([]byte(text), &v) != nil {
+		v = text // an unquoted string, as older expressions have
 	}
 	return literal{v}, nil
 }
