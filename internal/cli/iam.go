@@ -23,6 +23,7 @@ known, the condition key that is missing.`,
 		newIAMWhoCanCommand(a),
 		newIAMPublicCommand(a),
 		newIAMExternalCommand(a),
+		newIAMAuditCommand(a),
 		newIAMUpdateCatalogCommand(a),
 	)
 	return c

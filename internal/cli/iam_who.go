@@ -162,7 +162,7 @@ func writeWho(out io.Writer, rows []whoRow) error {
 		if len(why) == 0 {
 			why = []string{string(r.DecidedBy)}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Decision, r.Kind, report.Cell(name), report.Cell(strings.Join(why, ", ")))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Decision, r.Kind, report.Plain(name), report.Plain(strings.Join(why, ", ")))
 	}
 	return t.Flush()
 }
