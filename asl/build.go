@@ -384,12 +384,21 @@ func (b *builder) refer(p *jsonpath.Path) {
 	}
 }
 
-// compile reads a JSONata expression.
+// compile reads a JSONata expression. It has no input: a name that stands for
+// itself refers to nothing.
 func (b *builder) compile(source, pointer string) *jsonata.Expression {
 	x, err := jsonata.Compile(source, jsonata.States, jsonata.Limits{})
 	if err != nil {
-		b.errorf(pointer, "The value is not a valid JSONata expression: %v", err)
+		msg := err.Error()
+		var coded *jsonata.Error
+		if errors.As(err, &coded) {
+			msg = coded.Msg
+		}
+		b.remark(SeverityError, CodeInvalidJSONata, pointer, "%s", msg)
 		return nil
+	}
+	for _, n := range x.InputNames() {
+		b.remark(SeverityError, CodeUnsupportedJSONata, pointer, "Reference to '%s' at the top level is not supported.", n)
 	}
 	for _, n := range x.Variables() {
 		if n != "states" && b.vars != nil {

@@ -28,7 +28,7 @@ func (b *builder) choice(o *value.Object, p string, s *state) {
 		r := choiceRule{}
 		b.required(ro, at, "Next")
 		r.next, _ = b.str(ro, at, "Next")
-		r.assign = b.assign(ro, at, s.jsonata())
+		r.assign = b.assign(ro, at, fmt.Sprintf("Choices[%d]/Assign", i), s.jsonata())
 		if s.jsonata() {
 			b.fields(ro, at, []string{"Condition", "Next", "Assign", "Output", "Comment"})
 			r.cond = b.condition(ro, at, i)

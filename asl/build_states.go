@@ -163,12 +163,12 @@ func (b *builder) inputOutput(o *value.Object, p string, s *state) {
 			b.object(v, p+"/ResultSelector")
 		}
 	}
-	s.assign = b.assign(o, p, s.jsonata())
+	s.assign = b.assign(o, p, "Assign", s.jsonata())
 }
 
 var variableName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]{0,79}$`)
 
-func (b *builder) assign(o *value.Object, p string, ja bool) *template {
+func (b *builder) assign(o *value.Object, p, where string, ja bool) *template {
 	v, ok := o.Get("Assign")
 	if !ok {
 		return nil
@@ -190,7 +190,7 @@ func (b *builder) assign(o *value.Object, p string, ja bool) *template {
 			b.errorf(value.Pointer(at, k), "'%s' is not a valid variable name", name)
 		}
 	}
-	return b.template(v, at, "Assign", ja)
+	return b.template(v, at, where, ja)
 }
 
 // numberField reads NAME, which JSONata states may compute, and NAMEPath.
@@ -380,7 +380,7 @@ func (b *builder) retryCatch(o *value.Object, p string, s *state) {
 		b.required(co, at, "Next")
 		c.next, _ = b.str(co, at, "Next")
 		c.errors = b.errorEquals(co, at, i == len(list)-1)
-		c.assign = b.assign(co, at, s.jsonata())
+		c.assign = b.assign(co, at, fmt.Sprintf("Catch[%d]/Assign", i), s.jsonata())
 		s.catch = append(s.catch, c)
 	}
 }

@@ -26,6 +26,10 @@ const (
 	CodeNoPath           = "NO_PATH"
 	CodeStaticResult     = "PASS_RESULT_IS_STATIC"
 
+	// These two are not in AWS's list, and in its answers.
+	CodeInvalidJSONata     = "INVALID_JSONATA_EXPRESSION"
+	CodeUnsupportedJSONata = "UNSUPPORTED_JSONATA_EXPRESSION"
+
 	// CodeDuplicateField is not AWS's: a field occurs twice in an object.
 	CodeDuplicateField = "DUPLICATE_FIELD"
 )

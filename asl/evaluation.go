@@ -147,7 +147,13 @@ func (e *evaluation) query(x *jsonata.Expression, where string) (any, *failure) 
 	case errors.As(err, &isFunction):
 		return nil, queryFailure(where, "The JSONata expression '%s' specified for the field '%s' returned an unsupported result type.", x.Source(), where)
 	case err != nil:
-		return nil, queryFailure(where, "The JSONata expression '%s' specified for the field '%s' threw an error during evaluation. %v", x.Source(), where, err)
+		// A bound of the evaluation has no code of the language.
+		separator, msg := ".", err.Error()
+		var coded *jsonata.Error
+		if errors.As(err, &coded) && (coded.Code == jsonata.CodeDepth || coded.Code == jsonata.CodeTime || coded.Code == jsonata.CodeMemory) {
+			separator, msg = ":", coded.Msg
+		}
+		return nil, queryFailure(where, "The JSONata expression '%s' specified for the field '%s' threw an error during evaluation%s %s", x.Source(), where, separator, msg)
 	case !ok:
 		return nil, queryFailure(where, "The JSONata expression '%s' specified for the field '%s' returned nothing (undefined).", x.Source(), where)
 	}

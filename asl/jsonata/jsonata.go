@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -56,7 +57,7 @@ func (e *Error) Error() string {
 const (
 	CodeDepth  = "D1011" // nested too deeply
 	CodeTime   = "D1012" // took too long
-	CodeMemory = "D1013" // took too much memory
+	CodeMemory = "U1002" // took too much memory; not JSONata's
 )
 
 // Limits bounds one evaluation. The zero value of a field means its default.
@@ -143,12 +144,34 @@ type machine struct {
 
 const cached = 4096 // compiled expressions that one engine keeps
 
-var pool = sync.Pool{}
+// engines holds the idle engines, and slots as many tokens as there may be
+// engines at all: one takes some megabytes, and a thousand executions that
+// evaluate at once must not make a thousand.
+var (
+	mostEngines = max(2, runtime.GOMAXPROCS(0))
+	engines     = make(chan *machine, mostEngines)
+	slots       = make(chan struct{}, mostEngines)
+)
 
 func acquire() (*machine, error) {
-	if m, ok := pool.Get().(*machine); ok {
+	select {
+	case m := <-engines:
 		return m, nil
+	default:
 	}
+	select {
+	case m := <-engines:
+		return m, nil
+	case slots <- struct{}{}:
+		m, err := newMachine()
+		if err != nil {
+			<-slots
+		}
+		return m, err
+	}
+}
+
+func newMachine() (*machine, error) {
 	p, err := program()
 	if err != nil {
 		return nil, fmt.Errorf("load jsonata: %w", err)
@@ -182,7 +205,7 @@ func (m *machine) release() {
 	if len(m.cache) > cached {
 		clear(m.cache)
 	}
-	pool.Put(m)
+	engines <- m
 }
 
 // Expression is a compiled expression, immutable and safe for concurrent use.
@@ -191,6 +214,7 @@ type Expression struct {
 	dialect   Dialect
 	limits    Limits
 	variables map[string]*usage
+	names     []string
 	native    *native // set where the expression may need no JavaScript
 }
 
@@ -213,6 +237,10 @@ func (e *Expression) Variables() []string {
 	}
 	return out
 }
+
+// InputNames returns what the expression reads of its input by name, and "$$"
+// where it reads the input whole, in the order written.
+func (e *Expression) InputNames() []string { return append([]string(nil), e.names...) }
 
 // Reads reports whether evaluating the expression looks at a member of an
 // object bound to a variable, so that a caller can leave out what is not used.
@@ -258,6 +286,7 @@ func Compile(source string, dialect Dialect, limits Limits) (*Expression, error)
 		}
 		e.variables[name] = u
 	}
+	e.names = compiled.ToObject(m.vm).Get("names").ToObject(m.vm).Keys()
 	c := fromJS{vm: m.vm}
 	if ast, ok, err := c.convert(compiled.ToObject(m.vm).Get("ast")); ok && err == nil {
 		e.native = compileNative(ast)

@@ -35,6 +35,64 @@ function refsOf(ast) {
     return refs;
 }
 
+// topLevelNames collects the names that an expression reads of its input, of
+// which there is none in Step Functions.
+function topLevelNames(ast) {
+    const names = Object.create(null);
+    function all(list) {
+        (list || []).forEach(walk);
+    }
+    function walk(n) {
+        if (n === null || typeof n !== 'object') {
+            return;
+        }
+        switch (n.type) {
+        case 'path':
+            const first = n.steps[0];
+            if (first.type === 'name') {
+                names[first.value] = true;
+            } else {
+                walk(first);
+            }
+            return; // what follows is read of what came before
+        case 'name':
+            names[n.value] = true;
+            return;
+        case 'variable':
+            if (n.value === '$') {
+                names['$$'] = true;
+            }
+            return;
+        case 'binary':
+        case 'apply':
+        case 'bind':
+            walk(n.lhs);
+            walk(n.rhs);
+            return;
+        case 'condition':
+            walk(n.condition);
+            walk(n.then);
+            walk(n.else);
+            return;
+        case 'block':
+            all(n.expressions);
+            return;
+        case 'unary':
+            walk(n.expression);
+            all(n.expressions);
+            (n.lhs || []).forEach(all);
+            return;
+        case 'function':
+        case 'partial':
+            walk(n.procedure);
+            all(n.arguments);
+            return;
+        }
+    }
+    walk(ast);
+    return names;
+}
+
 function raise(code, message) {
     throw {code: code, message: message};
 }
@@ -124,7 +182,7 @@ function compileExpression(source, states, depth) {
     if (states) {
         registerStates(e);
     }
-    return {e: e, refs: refsOf(e.ast()), ast: e.ast()};
+    return {e: e, refs: refsOf(e.ast()), ast: e.ast(), names: topLevelNames(e.ast())};
 }
 
 function evaluateExpression(compiled, input, bindings) {
