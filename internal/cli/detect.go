@@ -246,6 +246,7 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	rules := addRuleFlags(c)
+	c.AddCommand(newDetectCoverageCommand(a))
 	flags := addReportFlags(c, "low")
 	c.Flags().StringVar(&flowFormat, "flow-format", "", "format of flow logs that have no header line, as given to AWS: '${version} ${srcaddr} …'")
 	live.addFlags(c)
