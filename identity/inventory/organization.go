@@ -170,3 +170,12 @@ func (inv *Inventory) HasOrganization() bool { return inv.org.id != "" || len(in
 
 // Networks returns the ids of the VPCs and VPC endpoints of the estate, sorted.
 func (inv *Inventory) Networks() []string { return inv.networks }
+
+// ControlMissing says why the service control policies of a principal are not
+// known; "" means that they are, or that none apply.
+func (inv *Inventory) ControlMissing(p *Principal) string {
+	if p.ServiceLinked() {
+		return ""
+	}
+	return inv.controlMissing(p.Account)
+}
