@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bartizan-security/bartizan/catalog"
@@ -39,6 +40,15 @@ func TestEscalations(t *testing.T) {
 	}
 	if len(got) < 65 {
 		t.Fatalf("%d escalation primitives, want 65", len(got))
+	}
+	page, err := os.ReadFile("../docs/iam-paths.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		if !strings.Contains(string(page), "| "+p.ID+" | "+p.Title+" |") {
+			t.Errorf("docs/iam-paths.md has no row of %s, %s", p.ID, p.Title)
+		}
 	}
 	if os.Getenv("BARTIZAN_NO_SHARED") != "" {
 		t.Log("NOT COMPARED with the published list of paths: BARTIZAN_NO_SHARED is set")
