@@ -21,6 +21,10 @@ type StateTest struct {
 	Mock  *StateMock
 	Tasks Tasks
 
+	// CheckMock, if set, may refuse a Task's mocked result; package awstasks has
+	// one that knows the services' models.
+	CheckMock func(resource string, result []byte) error
+
 	RetrierRetryCount        int64  // how often the retrier that matches has been used
 	ErrorCausedByState       string // inside a Map or Parallel: which state failed
 	MapIterationFailureCount *int64 // iterations of a distributed Map that failed
@@ -213,6 +217,11 @@ func (t *StateTest) check(s *state) error {
 	v, err := value.Parse(t.Mock.Result)
 	if err != nil {
 		return refuse("Mocked result must be valid JSON")
+	}
+	if s.typ == "Task" && t.CheckMock != nil {
+		if err := t.CheckMock(s.resource, t.Mock.Result); err != nil {
+			return err
+		}
 	}
 	list, isList := v.([]any)
 	_, isObject := v.(*value.Object)

@@ -1,8 +1,9 @@
 // Package awstasks performs the Task states of a state machine by calling AWS:
 // the SDK integrations (aws-sdk:service:operation) and the optimised ones.
 //
-// [New] makes an asl.Tasks of a [Caller], which calls one operation of one
-// service; awsapi.Client.CallTask does.
+// [NewClient] makes an asl.Tasks of an awsapi.Client, [New] of anything that
+// calls one operation of one service ([Caller]). [CheckMock] holds a mocked
+// result against the service's model.
 //
 // https://docs.aws.amazon.com/step-functions/latest/dg/integrate-services.html
 //
@@ -326,14 +327,15 @@ func refusal(to target, err error) error {
 		}
 		return &asl.TaskError{Name: prefix(to) + ".SdkClientException", Cause: err.Error()}
 	}
-	code := e.Code
-	if !strings.HasSuffix(code, "Exception") {
-		code += "Exception"
-	}
+	name := prefix(to) + "." + to.exception(e.Code)
 	if to.sdk {
-		return &asl.TaskError{Name: prefix(to) + "." + code, Cause: fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)", e.Message, prefix(to), e.Status, e.RequestID)}
+		return &asl.TaskError{Name: name, Cause: fmt.Sprintf("%s (Service: %s, Status Code: %d, Request ID: %s) (SDK Attempt Count: 1)", e.Message, prefix(to), e.Status, e.RequestID)}
 	}
-	return &asl.TaskError{Name: prefix(to) + "." + code, Cause: fmt.Sprintf("%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", e.Message, prefix(to), e.Status, e.Code, e.RequestID)}
+	service := javaServices[to.service]
+	if service == "" {
+		service = prefix(to)
+	}
+	return &asl.TaskError{Name: name, Cause: fmt.Sprintf("%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)", e.Message, service, e.Status, e.Code, e.RequestID)}
 }
 
 var prefixes = map[string]string{
@@ -345,7 +347,10 @@ func prefix(to target) string {
 	if p, ok := prefixes[to.service]; ok && !to.sdk {
 		return p
 	}
-	return strings.ToUpper(to.service[:1]) + to.service[1:]
+	if op := to.model(); op != nil {
+		return sdkName(op.Service.ID)
+	}
+	return sdkName(to.service)
 }
 
 func (t *Tasks) expect(token string) chan answer {
@@ -407,6 +412,9 @@ func (t *Tasks) Recover(ctx context.Context, call *asl.Call) ([]byte, bool, erro
 	if to.callback && len(call.SubmittedOutput) > 0 {
 		raw, err := t.await(ctx, call, call.SubmittedOutput)
 		return raw, true, err
+	}
+	if op := to.model(); op != nil && op.ReadOnly {
+		return nil, false, asl.ErrRepeat
 	}
 	for _, verb := range []string{"describe", "list", "get", "head", "batchGet", "lookup", "query", "scan"} {
 		if strings.HasPrefix(to.operation, verb) {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bartizan-security/bartizan/asl"
+	"github.com/bartizan-security/bartizan/asl/awstasks"
 	"github.com/bartizan-security/bartizan/asl/value"
 )
 
@@ -16,7 +17,7 @@ import (
 var aslInspectionLevels = []string{"INFO", "DEBUG", "TRACE"}
 
 func newASLTestCommand(a *App) *cobra.Command {
-	var input, state, level, mock, contextFile, variables string
+	var input, state, level, mock, contextFile, variables, mode string
 	var retries int64
 	c := &cobra.Command{
 		Use:   "test FILE",
@@ -38,6 +39,7 @@ be retried.`,
 	fl.StringVar(&state, "state", "", "the state's name, for a machine")
 	fl.StringVar(&level, "inspection-level", "INFO", "INFO, DEBUG or TRACE")
 	fl.StringVar(&mock, "mock", "", "file with the mocked outcome of the state's work")
+	fl.StringVar(&mode, "field-validation", awstasks.Strict, "how a mocked result is held against the service's model: STRICT, PRESENT or NONE")
 	fl.StringVar(&contextFile, "context", "", "file with the context object")
 	fl.StringVar(&variables, "variables", "", "file with the variables, an object")
 	fl.Int64Var(&retries, "retry-count", 0, "how often the state has been retried")
@@ -72,6 +74,10 @@ be retried.`,
 				return usageErrorf("%s: %w", mock, err)
 			}
 		}
+		if mode != awstasks.Strict && mode != awstasks.Present && mode != awstasks.None {
+			return usageErrorf("--field-validation %q: want STRICT, PRESENT or NONE", mode)
+		}
+		t.CheckMock = func(resource string, result []byte) error { return awstasks.CheckMock(resource, result, mode) }
 		r, err := asl.TestState(c.Context(), t)
 		var refused *asl.TestError
 		if errors.As(err, &refused) {

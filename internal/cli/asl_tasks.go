@@ -44,32 +44,18 @@ func (a *App) aslTasks(ctx context.Context, m *asl.Machine, f *aslRunFlags) (asl
 		if err != nil {
 			return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("prepare AWS client: %w", err), Hint: "check --profile, --region and the files in ~/.aws"}
 		}
-		for state, resource := range m.TaskStates() {
-			a.notef("--apply: state %s may call %s", state, resource)
+		tasks := m.TaskStates()
+		for _, state := range m.StateNames() {
+			if resource, ok := tasks[state]; ok {
+				a.notef("--apply: state %s may call %s", state, resource)
+			}
 		}
-		return awstasks.New(awsCaller{c}), nil
+		return awstasks.NewClient(c), nil
+	}
+	if len(m.TaskStates()) > 0 {
+		return nil, &Error{Code: ExitUsage, Err: errors.New("the machine has Task states, and nothing says where their results come from"), Hint: "give --mock FILE, --local FILE, or --apply to call AWS"}
 	}
 	return nil, nil
-}
-
-// awsCaller makes an awsapi.Client a caller of tasks.
-type awsCaller struct{ c *awsapi.Client }
-
-func (c awsCaller) Call(ctx context.Context, service, operation string, input map[string]any) (map[string]any, error) {
-	out, err := c.c.CallTask(ctx, service, operation, input)
-	var refused *awsapi.Error
-	if errors.As(err, &refused) && refused.Code != "" {
-		return nil, &awstasks.ServiceError{Code: refused.Code, Message: refused.Message, Status: refused.Status, RequestID: refused.RequestID}
-	}
-	return out, err
-}
-
-func (c awsCaller) Assume(ctx context.Context, roleARN string) (awstasks.Caller, error) {
-	as, err := c.c.AssumeRole(ctx, roleARN, "", "bartizan")
-	if err != nil {
-		return nil, err
-	}
-	return awsCaller{as}, nil
 }
 
 // localTasks performs tasks by commands on this machine, as Lambda would: the
@@ -136,7 +122,4 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-var (
-	_ asl.Tasks       = localTasks(nil)
-	_ awstasks.Caller = awsCaller{}
-)
+var _ asl.Tasks = localTasks(nil)
