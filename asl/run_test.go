@@ -186,6 +186,9 @@ func TestRealTime(t *testing.T) {
 		if c.State == "Fast" {
 			return []byte(`"fast"`), nil
 		}
+		if c.State == "Deaf" {
+			select {} // does not heed its context
+		}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
@@ -193,6 +196,7 @@ func TestRealTime(t *testing.T) {
 		{"a task that takes too long", `{"StartAt":"Slow","States":{"Slow":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","TimeoutSeconds":1,"End":true}}}`, "FAILED States.Timeout"},
 		{"a task whose heart does not beat", `{"StartAt":"Slow","States":{"Slow":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","HeartbeatSeconds":1,"End":true}}}`, "FAILED States.HeartbeatTimeout"},
 		{"a task whose heart beats", `{"StartAt":"Beat","States":{"Beat":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","HeartbeatSeconds":1,"End":true}}}`, `SUCCEEDED "beat"`},
+		{"a task that does not listen", `{"StartAt":"Deaf","States":{"Deaf":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","TimeoutSeconds":1,"End":true}}}`, "FAILED States.Timeout"},
 		{"an execution that takes too long", `{"TimeoutSeconds":1,"StartAt":"Slow","States":{"Slow":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","End":true}}}`, "TIMED_OUT "},
 		{"a branch that fails ends the others", `{"StartAt":"P","States":{"P":{"Type":"Parallel","End":true,"Branches":[{"StartAt":"Slow","States":{"Slow":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","End":true}}},{"StartAt":"Fast","States":{"Fast":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Next":"No"},"No":{"Type":"Fail","Error":"E"}}}]}}}`, "FAILED E"},
 	} {

@@ -236,6 +236,7 @@ func (r *runner) launch(w *waiting) {
 		return
 	}
 	ctx, cancel := context.WithCancel(r.ctx)
+	done := r.ctx.Done()
 	w.cancel = cancel
 	r.inflight++
 	w.call.Submitted = func(out []byte) {
@@ -245,19 +246,22 @@ func (r *runner) launch(w *waiting) {
 		}
 		select {
 		case r.completions <- completion{w: w, o: outcome{submitted: true, output: v}}:
-		case <-r.ctx.Done():
+		case <-done:
 		}
 	}
 	w.call.Heartbeat = func() {
 		select {
 		case r.completions <- completion{w: w, heartbeat: true}:
-		case <-r.ctx.Done():
+		case <-done:
 		}
 	}
 	go func() {
 		defer cancel()
 		o, err := r.make(ctx, w)
-		r.completions <- completion{w: w, o: o, err: err}
+		select {
+		case r.completions <- completion{w: w, o: o, err: err}:
+		case <-done:
+		}
 	}()
 }
 

@@ -145,7 +145,7 @@ func (t *StateTest) state() (*state, *Machine, error) {
 	}
 	m, ds := build(def)
 	for _, d := range ds {
-		if d.Severity == SeverityError && !d.lint && d.Code == CodeSchema {
+		if d.Severity == SeverityError && !d.lint && d.Code != CodeTransitionTarget && d.Code != CodeDuplicateState {
 			return nil, nil, &TestError{"InvalidDefinition", fmt.Sprintf("Invalid State Machine Definition: '%s: %s at %s'", d.Code, d.Message, d.Location)}
 		}
 	}

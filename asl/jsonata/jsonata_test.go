@@ -121,14 +121,14 @@ func runSuiteCase(c *value.Object, group string, files map[string]string, datase
 			input = d
 		}
 	}
-	limits := Limits{Time: 20 * time.Second}
+	limits := Limits{Time: 5 * time.Minute}
 	if d, ok := c.Get("depth"); ok {
 		n, _ := value.Int(d)
 		limits.Depth = int(n)
 	}
 	if g, ok := c.Get("timelimit"); ok {
 		n, _ := value.Int(g)
-		limits.Time = max(time.Duration(n)*time.Millisecond, 20*time.Second)
+		limits.Time = max(time.Duration(n)*time.Millisecond, 5*time.Minute)
 		if code, _ := c.Get("code"); code == "U1001" {
 			limits.Time = time.Duration(n) * time.Millisecond
 		}
