@@ -247,6 +247,9 @@ func (b *builder) membership(name string, op identity.Operator, k *identity.Cond
 		}
 		return b.matching(name, all, negated, kind)
 	default:
+		if op.Base == "Bool" && version == identity.Version2012 && strings.Contains(strings.Join(k.Texts(), ""), "${") {
+			b.errs = append(b.errs, fmt.Errorf("a policy variable in Bool of %s is not part of the proof", k.Name))
+		}
 		f := b.fact(name, kind, op.Base+"\x01"+joined(k.Texts()), func() *valueSet { return ordered(op.Base, k.Texts()) })
 		if negated {
 			return not(f)

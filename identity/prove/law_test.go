@@ -169,3 +169,32 @@ const ordinary = `{"Version":"2012-10-17","Statement":[
 {"Effect":"Deny","Action":"s3:DeleteObject","Resource":"arn:aws:s3:::app-logs/*"},
 {"Effect":"Deny","NotAction":["iam:*","sts:*"],"Resource":"*","Condition":{"StringNotEquals":{"aws:RequestedRegion":["eu-west-1","us-east-1"]}}}
 ]}`
+
+// FuzzCompare: no pair of documents makes the prover panic or run away, and a
+// yes is always one that the evaluator confirms.
+func FuzzCompare(f *testing.F) {
+	f.Add(ordinary, strings.Replace(ordinary, "s3:GetObject", "s3:*", 1))
+	f.Add(doc(getB), doc(public(`"*"`, ``)))
+	f.Add(doc(when(`"StringLike":{"aws:SourceVpc":"*a*b*c*"}`)), doc(when(`"StringNotLike":{"aws:SourceVpc":"?*?*?"}`)))
+	f.Fuzz(func(t *testing.T, old, next string) {
+		if len(old)+len(next) > 4000 {
+			return
+		}
+		var sides [2]prove.Side
+		for i, text := range []string{old, next} {
+			p, err := identity.ParsePolicy([]byte(text))
+			if err != nil {
+				return
+			}
+			if sides[i], err = prove.PolicySide(p); err != nil {
+				return
+			}
+		}
+		if (sides[0].Stack.Resource == nil) != (sides[1].Stack.Resource == nil) {
+			return
+		}
+		if got := prove.Compare(sides[0], sides[1]); got.Verdict == prove.Yes && got.Witness == nil {
+			t.Errorf("a yes without a witness\n%s\n%s", old, next)
+		}
+	})
+}

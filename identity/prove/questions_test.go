@@ -75,3 +75,15 @@ func TestAllows(t *testing.T) {
 		}
 	}
 }
+
+// What the formulas do not express is unknown, with the reason.
+func TestUnknown(t *testing.T) {
+	for _, c := range []struct{ rule, statements, reason string }{
+		{"a variable where true or false stands", when(`"Bool":{"aws:SecureTransport":"${aws:PrincipalTag/tls}"}`), "a policy variable in Bool of aws:SecureTransport is not part of the proof"},
+		{"a canonical user", `{"Effect":"Deny","Principal":{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}`, "a canonical user id stands for an account that only S3 knows"},
+	} {
+		if got := prove.Allows(side(t, doc(c.statements))); got.Verdict != prove.Unknown || got.Reason != c.reason {
+			t.Errorf("%s: %v, reason %q; want unknown, %q", c.rule, got.Verdict, got.Reason, c.reason)
+		}
+	}
+}
