@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -71,29 +72,103 @@ func TestConflictIsRefused(t *testing.T) {
 	}
 }
 
-// What cannot be recorded is not done: the run stops with an error.
-func TestReadOnlyDisk(t *testing.T) {
-	if os.Geteuid() == 0 {
-		// root writes everywhere: take the table away instead
-		s := open(t)
-		if _, err := s.db.Exec(`PRAGMA query_only = 1; DROP TABLE IF EXISTS nothing`); err != nil {
-			t.Log(err)
-		}
-		s.db.SetMaxOpenConns(1)
-		if _, err := s.db.Exec(`DROP TABLE event`); err == nil {
-			m, _ := asl.Parse([]byte(counting))
-			if _, err := asl.Run(context.Background(), m, []byte(`{"n":1}`), asl.Host{History: s}); err == nil {
-				t.Error("a run without a place for its history succeeded")
-			}
-			return
-		}
+// remembering performs tasks and remembers what it did, as a service would.
+type remembering struct {
+	mu    sync.Mutex
+	calls map[int64]int
+}
+
+func (r *remembering) Invoke(_ context.Context, c *asl.Call) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls[c.EventID]++
+	return fmt.Appendf(nil, "%q", strings.Repeat("x", 20_000)), nil
+}
+
+func (r *remembering) Recover(ctx context.Context, c *asl.Call) ([]byte, bool, error) {
+	r.mu.Lock()
+	known := r.calls[c.EventID] > 0
+	r.mu.Unlock()
+	if !known {
+		return nil, false, asl.ErrRepeat
 	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+	return fmt.Appendf(nil, "%q", strings.Repeat("x", 20_000)), true, nil
+}
+
+// When the disk is full the run stops with an error and does nothing that is
+// not recorded; with room again it goes on, and repeats nothing.
+func TestFullDisk(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	s.db.SetMaxOpenConns(1)
+	if _, err := s.db.Exec(`PRAGMA max_page_count = 30`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(context.Background(), filepath.Join(dir, "file", "history.db")); err == nil {
+	m, err := asl.Parse([]byte(`{"StartAt":"Each","States":{"Each":{"Type":"Map","MaxConcurrency":1,"End":true,"ItemProcessor":{"StartAt":"T","States":{
+		"T":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","ResultPath":null,"End":true}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks := &remembering{calls: map[int64]int{}}
+	host := asl.Host{History: s, Tasks: tasks, Execution: asl.Execution{ID: "full"}}
+	input := []byte(`[1,2,3,4,5,6,7,8,9,10]`)
+	if _, err = asl.Run(ctx, m, input, host); err == nil || !strings.Contains(err.Error(), "full") {
+		t.Fatalf("got %v, want an error that the disk is full", err)
+	}
+	events, err := s.Load(ctx, "full")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheduled := map[int64]bool{}
+	for _, e := range events {
+		scheduled[e.ID] = scheduled[e.ID] || e.Type == "TaskScheduled"
+	}
+	for id := range tasks.calls {
+		if !scheduled[id] {
+			t.Errorf("the task of event %d was done and is not recorded", id)
+		}
+	}
+	if _, err := s.db.Exec(`PRAGMA max_page_count = 100000`); err != nil {
+		t.Fatal(err)
+	}
+	r, err := asl.Run(ctx, m, input, host)
+	if err != nil || r.Status != asl.StatusSucceeded {
+		t.Fatalf("%v %+v", err, r)
+	}
+	if len(tasks.calls) != 10 {
+		t.Errorf("%d tasks were done, want 10", len(tasks.calls))
+	}
+	for id, n := range tasks.calls {
+		if n != 1 {
+			t.Errorf("the task of event %d was done %d times", id, n)
+		}
+	}
+}
+
+// A place where no file can be is refused when the store is opened.
+func TestNoPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), filepath.Join(file, "history.db")); err == nil {
 		t.Error("a file below a file was opened")
+	}
+}
+
+// A file that another program wrote is refused, not overwritten.
+func TestForeignFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "notes.txt")
+	text := []byte(strings.Repeat("these are my notes\n", 100))
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(context.Background(), file); err == nil {
+		s.Close()
+		t.Error("a file that is no database was opened")
+	}
+	if now, err := os.ReadFile(file); err != nil || string(now) != string(text) {
+		t.Errorf("the file was changed: %v", err)
 	}
 }
 
