@@ -184,6 +184,7 @@ func (h *htmlWriter) Close(r *Result) error {
 		Gaps                 []htmlGap
 		Incomplete, Warnings []string
 		Static               []htmlSection
+		Incidents            []htmlIncident
 	}{Run: h.run, Summary: &r.Summary, Severities: severityWords(r.Summary.BySeverity), Incomplete: plainAll(r.Incomplete), Warnings: plainAll(r.Warnings)}
 	page.Run.Version = Plain(page.Run.Version)
 	page.Warn = r.Summary.Unknown > 0 || len(r.Gaps) > 0 || len(r.Incomplete) > 0
@@ -195,6 +196,7 @@ func (h *htmlWriter) Close(r *Result) error {
 	}
 	page.Detections = len(r.Summary.Pillars) == 0 && len(r.Summary.Rules) > 0
 	page.Static = h.static(&r.Summary)
+	page.Incidents = htmlIncidents(r.Incidents)
 	if h.e.err == nil {
 		h.e.err = htmlTemplate.Execute(h.e.w, page)
 	}

@@ -106,7 +106,19 @@ func (j *jsonWriter) Write(f *finding.Finding) error {
 
 func (j *jsonWriter) Close(r *Result) error {
 	out := filled(r)
-	j.e.text("\n],\n\"summary\":")
+	j.e.text("\n]")
+	if len(out.Incidents) > 0 {
+		j.e.text(",\n\"incidents\":[")
+		for i, in := range out.Incidents {
+			if i > 0 {
+				j.e.text(",")
+			}
+			j.e.text("\n")
+			j.e.value(in)
+		}
+		j.e.text("\n]")
+	}
+	j.e.text(",\n\"summary\":")
 	j.e.value(out.Summary)
 	j.e.text(",\n\"gaps\":")
 	j.e.value(out.Gaps)

@@ -50,6 +50,7 @@ func (m *markdownWriter) Close(r *Result) error {
 		}
 		m.f("| **All** | **%s** | %d | %d | %d | %d |\n\n", scoreText(s.Score), s.Fail, s.Unknown, s.Pass, s.Muted)
 	}
+	m.incidents(r.Incidents)
 	for _, sec := range m.sections(s) {
 		if len(sec.groups) == 0 {
 			continue

@@ -14,7 +14,8 @@ import (
 const ocsfVersion = "1.5.0"
 
 // ocsfWriter writes a JSON array of OCSF events, one to a line: a Compliance
-// Finding (class 2003) for a control, a Detection Finding (2004) for a detection.
+// Finding (class 2003) for a control, a Detection Finding (2004) for a detection,
+// an Incident Finding (2005) for an incident.
 type ocsfWriter struct {
 	e   *encoder
 	run Run
@@ -37,7 +38,15 @@ func (o *ocsfWriter) Write(f *finding.Finding) error {
 	return o.e.err
 }
 
-func (o *ocsfWriter) Close(*Result) error {
+func (o *ocsfWriter) Close(r *Result) error {
+	for _, in := range r.Incidents {
+		if o.n > 0 {
+			o.e.text(",")
+		}
+		o.n++
+		o.e.text("\n")
+		o.e.value(o.incident(in))
+	}
 	o.e.text("\n]\n")
 	return o.e.err
 }

@@ -42,6 +42,12 @@ type Result struct {
 
 	// Warnings are those of the mute file.
 	Warnings []string `json:"warnings,omitempty"`
+
+	// Incidents join detections, worst first; the formats table, json, markdown,
+	// html and ocsf write them. Alone is the detections that belong to none,
+	// which the table then shows in place of all of them.
+	Incidents []*finding.Incident `json:"-"`
+	Alone     []Alone             `json:"-"`
 }
 
 // Options are for the formats that people read.

@@ -80,10 +80,17 @@ func (t *tableWriter) Close(r *Result) error {
 	t.ends(0, Plain(strings.TrimSpace("bartizan "+t.run.Command+"  "+t.run.Source)), t.run.Time.Format("2006-01-02 15:04Z"), bold, faint)
 	sections := t.sections(&r.Summary)
 	for _, s := range sections {
-		t.line(0, "")
-		if s.detection {
+		if s.detection && len(r.Incidents) > 0 {
+			t.incidents(r)
+			s = s.without(finding.StatusFail)
+		}
+		switch {
+		case s.detection && len(s.groups) == 0:
+		case s.detection:
+			t.line(0, "")
 			t.detections(s)
-		} else {
+		default:
+			t.line(0, "")
 			t.pillar(s, r)
 		}
 	}

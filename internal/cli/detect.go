@@ -29,6 +29,7 @@ type ruleFlags struct {
 	only, skip   []string
 	placeholders []string
 	files        []string
+	extra        []*sigma.Rule // that are always there and not the user's
 }
 
 func addRuleFlags(c *cobra.Command) *ruleFlags {
@@ -151,7 +152,7 @@ func (f *ruleFlags) engine(a *App) (*sigma.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := sigma.Compile(chosen, opt)
+	engine, err := sigma.Compile(append(chosen, f.extra...), opt)
 	if err != nil {
 		return nil, &Error{Code: ExitUsage, Err: err, Hint: "'bartizan rules lint' lists every fault; --skip RULE leaves a rule out"}
 	}
@@ -236,8 +237,13 @@ Route 53 resolver queries, GuardDuty and Security Hub findings; plain, gzip or
 zstd. What cannot be read is reported with file and offset, the rest goes on,
 and the exit code is 3.
 
-Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
+Rules are Sigma 2.1: the built-in ones, and your own with --rules.
+
+Detections of one actor are joined into incidents: sessions are led back to
+whoever opened them, and each incident has a timeline. --estate says what the
+actors can reach, --suppress hides what you know, with a reason and an end.`,
 		Example: `  bartizan detect logs/AWSLogs
+  bartizan detect logs --estate estate.jsonl.zst --suppress known.yml
   bartizan detect trail.json.gz -o jsonl
   aws cloudtrail lookup-events | bartizan detect -
   bartizan detect s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-west-1/2024/01/02/
@@ -246,6 +252,7 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	rules := addRuleFlags(c)
+	incidents := addIncidentFlags(c)
 	c.AddCommand(newDetectCoverageCommand(a))
 	flags := addReportFlags(c, "low")
 	c.Flags().StringVar(&flowFormat, "flow-format", "", "format of flow logs that have no header line, as given to AWS: '${version} ${srcaddr} …'")
@@ -253,6 +260,12 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 	c.Flags().IntVar(&workers, "workers", 0, "files read at once (default: one per processor)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := flags.check(a); err != nil {
+			return err
+		}
+		if err := incidents.check(c.Context(), a, flags.formats()); err != nil {
+			return err
+		}
+		if err := incidents.addRule(rules); err != nil {
 			return err
 		}
 		engine, err := rules.engine(a)
@@ -268,11 +281,13 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 			return err
 		}
 		defer out.abort()
-		a.notef("%d %s, %d %s", len(engine.Rules()), plural(len(engine.Rules()), "rule", "rules"), len(sources), plural(len(sources), "file", "files"))
+		n := len(engine.Rules()) - len(rules.extra)
+		a.notef("%d %s, %d %s", n, plural(n, "rule", "rules"), len(sources), plural(len(sources), "file", "files"))
 		problems := &problemList{a: a}
 		stats, err := detect.Run(c.Context(), sources, engine, detect.Options{
 			Workers: workers, FlowFormat: flowFormat, Problem: problems.add, Skipped: problems.skip,
-		}, func(m *detect.Match) error { return out.add(*m.Finding) })
+			KeepEvents: incidents.keepEvents(),
+		}, func(m *detect.Match) error { return incidents.add(out, m) })
 		if err != nil {
 			var e *Error
 			if errors.As(err, &e) {
@@ -283,7 +298,9 @@ Rules are Sigma 2.1: the built-in ones, and your own with --rules.`,
 		for _, line := range problems.summary(stats.Malformed) {
 			out.notComplete("%s", line)
 		}
+		stats.Matches -= incidents.links
 		a.detectSummary(stats, problems.skipped)
+		incidents.finish(a, out)
 		return out.close(nil)
 	}
 	return c

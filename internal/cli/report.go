@@ -102,6 +102,15 @@ func (f *reportFlags) check(a *App) error {
 	return nil
 }
 
+// formats are those that are asked for.
+func (f *reportFlags) formats() []string {
+	var out []string
+	for _, s := range f.out.specs {
+		out = append(out, s.format)
+	}
+	return out
+}
+
 func readBaseline(name string) (*finding.Baseline, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -128,6 +137,9 @@ type findingReport struct {
 	outs       []*reportOut
 	tally      finding.Tally
 	incomplete []string
+	incidents  []*finding.Incident // see report.Result
+	alone      []report.Alone
+	warnings   []string // beside those of the mute file
 	failed     bool
 	done       bool
 }
@@ -183,12 +195,15 @@ func (a *App) width() int {
 
 // add mutes, compares, counts and writes one finding. Passed findings are to be
 // added too: the scores need them, and they are written with --show pass.
-func (r *findingReport) add(f finding.Finding) error {
-	r.flags.muter.Apply(&f)
+func (r *findingReport) add(f finding.Finding) error { return r.addTo(&f) }
+
+// addTo is add for a caller who wants to see whether it was muted.
+func (r *findingReport) addTo(f *finding.Finding) error {
+	r.flags.muter.Apply(f)
 	if r.flags.base != nil {
-		r.flags.base.Mark(&f)
+		r.flags.base.Mark(f)
 	}
-	r.tally.Add(&f)
+	r.tally.Add(f)
 	if f.Status == finding.StatusFail {
 		for _, g := range r.flags.gates {
 			if f.Severity.Rank() >= g.atLeast.Rank() && (!g.onlyNew || f.Change == finding.ChangeNew) {
@@ -200,7 +215,7 @@ func (r *findingReport) add(f finding.Finding) error {
 		return nil
 	}
 	for _, o := range r.outs {
-		if err := o.w.Write(&f); err != nil {
+		if err := o.w.Write(f); err != nil {
 			return o.failed(err)
 		}
 	}
@@ -227,7 +242,8 @@ func (r *findingReport) summary() finding.Summary {
 // in either case.
 func (r *findingReport) close(gaps []estate.Gap) error {
 	defer r.abort()
-	result := &report.Result{Summary: r.summary(), Gaps: gaps, Incomplete: r.incomplete, Warnings: r.flags.muter.Warnings()}
+	result := &report.Result{Summary: r.summary(), Gaps: gaps, Incomplete: r.incomplete,
+		Warnings: append(r.flags.muter.Warnings(), r.warnings...), Incidents: r.incidents, Alone: r.alone}
 	for _, o := range r.outs {
 		if err := o.w.Close(result); err != nil {
 			return o.failed(err)

@@ -13,7 +13,7 @@ def ocsf(data):
     from jsonschema import Draft202012Validator
     from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-    classes = {2003: "compliance_finding", 2004: "detection_finding"}
+    classes = {2003: "compliance_finding", 2004: "detection_finding", 2005: "incident_finding"}
     events = json.loads(data)
     schemas = {}
     for n, event in enumerate(events):
