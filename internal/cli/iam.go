@@ -25,6 +25,7 @@ known, the condition key that is missing.`,
 		newIAMPublicCommand(a),
 		newIAMExternalCommand(a),
 		newIAMAuditCommand(a),
+		newIAMExplainDeniedCommand(a),
 		newIAMUpdateCatalogCommand(a),
 	)
 	return c
