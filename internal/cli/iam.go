@@ -25,6 +25,8 @@ known, the condition key that is missing.`,
 		newIAMPublicCommand(a),
 		newIAMExternalCommand(a),
 		newIAMAuditCommand(a),
+		newIAMGenerateCommand(a),
+		newIAMUnusedCommand(a),
 		newIAMExplainDeniedCommand(a),
 		newIAMUpdateCatalogCommand(a),
 	)
