@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/bartizan-security/bartizan/arn"
 	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/estate"
 	"github.com/bartizan-security/bartizan/identity"
 	"github.com/bartizan-security/bartizan/identity/catalog"
 	"github.com/bartizan-security/bartizan/identity/inventory"
@@ -101,8 +103,20 @@ type Estate struct {
 var _ Judge = (*Estate)(nil)
 
 // NewEstate returns a Judge over the identities of an estate.
-func NewEstate(inv *inventory.Inventory) *Estate {
+func NewEstate(est *estate.Estate) (*Estate, error) {
+	inv, err := inventory.Load(est)
+	if err != nil {
+		return nil, fmt.Errorf("read identities: %w", err)
+	}
 	e := &Estate{inv, map[string]*identity.Document{}}
+	for r := range est.Resources() {
+		if r.Type != "AWS::IAM::ManagedPolicy" {
+			continue
+		}
+		if doc := defaultVersion(r); doc != nil {
+			e.managed[r.ARN] = doc
+		}
+	}
 	for _, p := range inv.Principals {
 		for _, a := range p.Policies {
 			if a.ARN != "" {
@@ -117,7 +131,36 @@ func NewEstate(inv *inventory.Inventory) *Estate {
 			}
 		}
 	}
-	return e
+	return e, nil
+}
+
+// defaultVersion is the policy of a customer that is in force; nil where the
+// estate does not show it.
+func defaultVersion(r *estate.Resource) *identity.Document {
+	versions, _ := r.Document["PolicyVersionList"].([]any)
+	for _, v := range versions {
+		m, _ := v.(map[string]any)
+		if m["IsDefaultVersion"] != true {
+			continue
+		}
+		text, ok := m["Document"].(string)
+		if !ok {
+			data, err := json.Marshal(m["Document"])
+			if err != nil {
+				return nil
+			}
+			text = string(data)
+		}
+		if plain, err := url.QueryUnescape(text); err == nil && strings.HasPrefix(text, "%7B") {
+			text = plain
+		}
+		doc, err := identity.ParseDocument([]byte(text), identity.IdentityPolicy, short(r.ARN))
+		if err != nil {
+			return nil
+		}
+		return doc
+	}
+	return nil
 }
 
 // The calls that make an administrator: who may do all of these on identities
@@ -251,7 +294,7 @@ func (e *Estate) document(c Change) (*identity.Document, string, error) {
 		doc, err := identity.ParseDocument(p.Document, identity.IdentityPolicy, p.Name)
 		return doc, p.Name, err
 	}
-	return nil, "", fmt.Errorf("nobody in the estate has the policy %s", short(c.Policy))
+	return nil, "", fmt.Errorf("the estate does not show the policy %s", short(c.Policy))
 }
 
 func (e *Estate) group(c Change) *inventory.Group {

@@ -13,7 +13,6 @@ import (
 	"github.com/bartizan-security/bartizan/detect/incident"
 	"github.com/bartizan-security/bartizan/finding"
 	"github.com/bartizan-security/bartizan/finding/report"
-	"github.com/bartizan-security/bartizan/identity/inventory"
 )
 
 // incidentFlags say how detections become incidents and which are suppressed.
@@ -82,16 +81,13 @@ func (f *incidentFlags) check(ctx context.Context, a *App, formats []string) err
 		opt.Automation = append(more, opt.Automation...)
 	}
 	if f.estate != "" {
-		src, err := (&estateFlags{}).open(ctx, a, f.estate)
+		est, err := (&estateFlags{}).load(ctx, a, f.estate)
 		if err != nil {
 			return err
 		}
-		defer src.Close()
-		inv, err := inventory.Load(src.Source)
-		if err != nil {
+		if opt.Judge, err = incident.NewEstate(est); err != nil {
 			return incompleteErrorf("--estate %s: %w", f.estate, err)
 		}
-		opt.Judge = incident.NewEstate(inv)
 	}
 	f.join = incident.New(opt)
 	return nil
