@@ -20,6 +20,8 @@ from botocore.config import Config  # noqa: E402
 from freezegun import freeze_time  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 
+import more  # noqa: E402
+
 BAD, CLEAN = "111111111111", "222222222222"  # the accounts
 REGION, OTHER = "us-east-1", "eu-west-1"
 
@@ -579,6 +581,14 @@ def main():
     keys_and_secrets(bad)
     messages(bad)
     clusters(bad, private)
+    more.principals(bad, expect, trust)
+    more.supported(bad, clean, expect, trust)
+    more.logged_buckets(bad, expect, everyone, policy)
+    more.trail_events(bad, clean, expect)
+    more.detectors(bad, clean, expect)
+    more.backups(bad, expect)
+    more.engines(bad, expect)
+    more.doors(bad, expect, public, group)
     print(json.dumps({"endpoint": endpoint, "accounts": [BAD, CLEAN], "expect": expectations}), flush=True)
     sys.stdin.read()
     server.stop()
