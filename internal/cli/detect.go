@@ -221,7 +221,7 @@ func ruleIs(r *sigma.Rule, word string) bool {
 }
 
 func newDetectCommand(a *App) *cobra.Command {
-	var flowFormat string
+	var flowFormat, old string
 	var workers int
 	live := &logBucket{}
 	c := &cobra.Command{
@@ -247,6 +247,7 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
   bartizan detect trail.json.gz -o jsonl
   aws cloudtrail lookup-events | bartizan detect -
   bartizan detect s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-west-1/2024/01/02/
+  bartizan detect logs --backtest my-rules.old --rules my-rules --no-pack
   bartizan detect logs --rules my-rules --only high,critical -o html=report.html
   bartizan detect flow.log --flow-format '${version} ${srcaddr} ${dstaddr} ${dstport} ${action}'`,
 		Args: cobra.MinimumNArgs(1),
@@ -257,10 +258,18 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 	flags := addReportFlags(c, "low")
 	c.Flags().StringVar(&flowFormat, "flow-format", "", "format of flow logs that have no header line, as given to AWS: '${version} ${srcaddr} …'")
 	live.addFlags(c)
+	c.Flags().StringVar(&old, "backtest", "", "compare the rules in `OLD` (a folder, a file, or pack for the built-in ones) with those that would be used otherwise")
 	c.Flags().IntVar(&workers, "workers", 0, "files read at once (default: one per processor)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := flags.check(a); err != nil {
 			return err
+		}
+		if old != "" {
+			if slices.Contains(args, "-") {
+				return usageErrorf("--backtest reads the logs twice, and standard input can be read once")
+			}
+			return a.backtest(c.Context(), old, rules, func() ([]logs.Source, error) { return a.logSources(c.Context(), args, live) },
+				detect.Options{Workers: workers, FlowFormat: flowFormat}, flags.out)
 		}
 		if err := incidents.check(c.Context(), a, flags.formats()); err != nil {
 			return err
