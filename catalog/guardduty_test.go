@@ -1,0 +1,198 @@
+package catalog_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/bartizan-security/bartizan/catalog"
+	"github.com/bartizan-security/bartizan/detect"
+	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/detect/ruletest"
+	"github.com/bartizan-security/bartizan/detect/sigma"
+)
+
+// coverageRow is one row of docs/guardduty-coverage.md.
+type coverageRow struct {
+	Type, Rule string
+	Example    int    // of the rule's positive examples, from 1
+	Needs      string // why no rule covers it
+}
+
+var (
+	findingType = regexp.MustCompile(`^[A-Za-z]+:[A-Za-z0-9]+/[A-Za-z&]+[A-Za-z.!]*(?:\.[A-Z])?(?:![A-Za-z]+)?$`)
+	coveredBy   = regexp.MustCompile("^`([a-z0-9_]+)` example ([1-9])$")
+	needs       = regexp.MustCompile(`^no: (.+)$`)
+	claimed     = regexp.MustCompile(`Of (\d+) types, (\d+) are covered\.`)
+)
+
+// readCoverage reads the page: the rows of its tables, the reasons that it
+// explains, and the two numbers that it claims.
+func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, types, covered int) {
+	page, err := os.ReadFile("../docs/guardduty-coverage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := claimed.FindSubmatch(page)
+	if m == nil {
+		t.Fatal("the page does not say how many types are covered")
+	}
+	types, _ = strconv.Atoi(string(m[1]))
+	covered, _ = strconv.Atoi(string(m[2]))
+	reasons = map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") {
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if len(cells) == 2 && cells[0] != "needs" {
+			reasons[cells[0]] = true
+		}
+		if len(cells) != 3 || cells[0] == "finding type" {
+			continue
+		}
+		r := coverageRow{Type: cells[0]}
+		if !findingType.MatchString(r.Type) {
+			t.Errorf("%q is no finding type", r.Type)
+		}
+		if m := coveredBy.FindStringSubmatch(cells[1]); m != nil {
+			r.Rule = m[1]
+			r.Example, _ = strconv.Atoi(m[2])
+		} else if m := needs.FindStringSubmatch(cells[1]); m != nil {
+			r.Needs = m[1]
+		} else {
+			t.Errorf("%s: %q names neither a rule with its example nor what is needed", r.Type, cells[1])
+		}
+		rows = append(rows, r)
+	}
+	return rows, reasons, types, covered
+}
+
+// TestGuardDutyCoverage holds docs/guardduty-coverage.md to what the rules do:
+// the example of each behaviour fires the rule that the page names, with all
+// other rules beside it.
+func TestGuardDutyCoverage(t *testing.T) {
+	rows, reasons, types, covered := readCoverage(t)
+	engine, examples := wholePack(t)
+	seen := map[string]bool{}
+	count := 0
+	for _, r := range rows {
+		if seen[r.Type] {
+			t.Errorf("%s stands there twice", r.Type)
+		}
+		seen[r.Type] = true
+		if r.Rule == "" {
+			if !reasons[r.Needs] {
+				t.Errorf("%s: the page does not explain %q", r.Type, r.Needs)
+			}
+			continue
+		}
+		count++
+		rule := engine.Find(r.Rule)
+		if rule == nil {
+			t.Errorf("%s: there is no rule %s", r.Type, r.Rule)
+			continue
+		}
+		if strings.HasPrefix(r.Rule, "guardduty_many") || rule.LogSource.Service == "guardduty" {
+			t.Errorf("%s: %s reads what GuardDuty found; that is not detection from logs alone", r.Type, r.Rule)
+		}
+		one, err := example(examples[r.Rule], r)
+		if err != nil {
+			t.Errorf("%s: %v", r.Type, err)
+			continue
+		}
+		for _, got := range one.Run(context.Background(), engine) {
+			if got.Err != nil {
+				t.Errorf("%s: example %d of %s: %v", r.Type, r.Example, r.Rule, got.Err)
+			}
+		}
+	}
+	if types != len(rows) || covered != count {
+		t.Errorf("the page claims %d types of which %d are covered; its tables have %d and %d", types, covered, len(rows), count)
+	}
+	if len(rows) < 170 {
+		t.Errorf("the page has %d finding types; GuardDuty has more", len(rows))
+	}
+}
+
+// TestGuardDutyFindingsAreRouted: a finding of any type on the page meets a rule.
+func TestGuardDutyFindingsAreRouted(t *testing.T) {
+	rows, _, _, _ := readCoverage(t)
+	engine, _ := wholePack(t)
+	var text strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&text, `{"schemaVersion":"2.0","accountId":"111122223333","region":"eu-west-1","id":%q,"type":%q,"severity":5,"title":"a finding",`+
+			`"service":{"detectorId":"12ab34cd56ef","archived":false,"eventLastSeen":"2026-03-04T09:20:11Z"},"resource":{"resourceType":"AccessKey"}}`+"\n", r.Type, r.Type)
+	}
+	met := map[string]bool{}
+	_, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("findings", strings.NewReader(text.String()))}, engine, detect.Options{Workers: 1},
+		func(m *detect.Match) error {
+			for _, id := range m.Finding.EventIDs {
+				met[id] = true
+			}
+			return nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if !met[r.Type] {
+			t.Errorf("no rule of the pack meets a GuardDuty finding of type %s", r.Type)
+		}
+	}
+}
+
+// example returns the one positive example that a row names.
+func example(f *ruletest.File, r coverageRow) (*ruletest.File, error) {
+	if f == nil {
+		return nil, fmt.Errorf("%s has no examples", r.Rule)
+	}
+	n := 0
+	for _, e := range f.Positive {
+		if e.Rule != "" && e.Rule != r.Rule {
+			continue
+		}
+		if n++; n == r.Example {
+			e.Rule = r.Rule
+			return &ruletest.File{Positive: []ruletest.Example{e}}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s has %d positive examples, not %d", r.Rule, n, r.Example)
+}
+
+// wholePack compiles all rules, and returns the examples of each by rule name.
+func wholePack(t *testing.T) (*sigma.Engine, map[string]*ruletest.File) {
+	t.Helper()
+	rules, err := detect.LoadRules(catalog.Detections, "detections", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := sigma.Compile(rules, sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := map[string]*ruletest.File{}
+	for _, r := range rules {
+		if r.Name == "" {
+			continue
+		}
+		name := strings.TrimSuffix(r.File, path.Ext(r.File)) + detect.ExamplesSuffix
+		src, err := fs.ReadFile(catalog.Detections, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if examples[r.Name], err = ruletest.Parse(name, src); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return engine, examples
+}
