@@ -27,6 +27,7 @@ known, the condition key that is missing.`,
 		newIAMAuditCommand(a),
 		newIAMGenerateCommand(a),
 		newIAMUnusedCommand(a),
+		newIAMGuardrailCommand(a),
 		newIAMExplainDeniedCommand(a),
 		newIAMUpdateCatalogCommand(a),
 	)

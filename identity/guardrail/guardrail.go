@@ -1,0 +1,453 @@
+// Package guardrail proves statements that must hold over an estate, such as
+// "nobody but the break-glass role can stop a trail".
+//
+// A Rule says what nobody may do; Check asks of every principal's whole stack of
+// policies whether it allows that, and returns a Violation for each that does, or
+// of which it is unknown.
+//
+// # Caveats
+//
+// Account root users count only where the rule says so; service-linked roles
+// never do, because only their service can use them. Denies of a resource's own
+// policy count where the rule names that resource. Access that only the policy
+// of a resource gives is asked for the principals that it names.
+package guardrail
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bartizan-security/bartizan/identity"
+	"github.com/bartizan-security/bartizan/identity/catalog"
+	"github.com/bartizan-security/bartizan/identity/inventory"
+	"github.com/bartizan-security/bartizan/identity/prove"
+)
+
+// Rule says that nobody but the excepted may do something.
+type Rule struct {
+	Name      string
+	Actions   []string                  // with wildcards
+	Resources []string                  // ARNs with wildcards; none: all
+	Except    []string                  // principals: ARNs with wildcards, role/NAME, user/NAME
+	Accounts  []string                  // whose principals are meant; none: all
+	Root      bool                      // root users are meant too
+	When      map[string]map[string]any // a Condition element: only such requests are meant
+
+	conditions []*identity.Condition
+	actions    []string // the defined actions that Actions name
+}
+
+// Compile checks a rule and prepares it.
+func (r *Rule) Compile() error {
+	if r.Name == "" {
+		return errors.New("the name is missing")
+	}
+	if len(r.Actions) == 0 {
+		return fmt.Errorf("%s: the actions are missing", r.Name)
+	}
+	r.actions = nil
+	for _, p := range r.Actions {
+		list := catalog.Default().ExpandAction(p)
+		if len(list) == 0 {
+			hint := ""
+			if near := catalog.Default().NearestAction(p); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			return fmt.Errorf("%s: %q names no action%s", r.Name, p, hint)
+		}
+		for _, a := range list {
+			r.actions = append(r.actions, a.String())
+		}
+	}
+	for _, res := range r.Resources {
+		if res != "*" && !strings.HasPrefix(res, "arn:") {
+			return fmt.Errorf("%s: the resource %q is no ARN", r.Name, res)
+		}
+	}
+	for _, e := range r.Except {
+		if !strings.HasPrefix(e, "arn:") && !strings.HasPrefix(e, "role/") && !strings.HasPrefix(e, "user/") {
+			return fmt.Errorf("%s: the exception %q is neither an ARN nor role/NAME nor user/NAME", r.Name, e)
+		}
+	}
+	r.conditions = nil
+	if len(r.When) > 0 {
+		text, err := json.Marshal(map[string]any{"Version": identity.Version2012, "Statement": map[string]any{"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": r.When}})
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+		d, err := identity.ParseDocument(text, identity.ServiceControlPolicy, "when")
+		if err != nil {
+			return fmt.Errorf("%s: when: %w", r.Name, err)
+		}
+		r.conditions = d.Policy.Statements[0].Conditions
+	}
+	return nil
+}
+
+// Violation is a principal that may do what a rule forbids, or of which it is
+// unknown.
+type Violation struct {
+	Principal string
+	Verdict   prove.Verdict // Yes or Unknown
+	Witness   *identity.Request
+	Reason    string   // of an Unknown
+	By        []string // the statements that allow the witness: "layer policy[index]"
+}
+
+// Check proves a compiled rule over all principals of an estate. It returns the
+// violations sorted by principal, and how many principals were asked.
+func Check(inv *inventory.Inventory, r *Rule) (found []Violation, asked int) {
+	for _, p := range inv.Principals {
+		if !r.means(p) {
+			continue
+		}
+		asked++
+		if v, bad := check(inv, r, p); bad {
+			found = append(found, v)
+		}
+	}
+	found = append(found, outside(inv, r)...)
+	slices.SortStableFunc(found, func(a, b Violation) int { return strings.Compare(a.Principal, b.Principal) })
+	return found, asked
+}
+
+// means reports whether a rule is about a principal.
+func (r *Rule) means(p *inventory.Principal) bool {
+	if p.ServiceLinked() || p.Kind == inventory.Root && !r.Root || len(r.Accounts) > 0 && !slices.Contains(r.Accounts, p.Account) {
+		return false
+	}
+	for _, e := range r.Except {
+		if e == string(p.Kind)+"/"+p.Name || identity.Match(e, p.ARN) {
+			return false
+		}
+	}
+	return true
+}
+
+func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal) (Violation, bool) {
+	v := Violation{Principal: p.ARN}
+	stack := inv.Stack(p, p.ARN)
+	if p.Kind == inventory.Root {
+		stack.Identity = everything
+	}
+	own := identity.Stack{Identity: stack.Identity, Boundaries: stack.Boundaries, ServiceControl: stack.ServiceControl}
+	missing := slices.Clone(p.Missing)
+	if r.mayAllow(own.Identity) {
+		if why := inv.ControlMissing(p); why != "" {
+			missing = append(missing, why)
+		}
+		for _, resource := range orAll(r.Resources) {
+			side := prove.Side{Stack: own}
+			side.Stack.ServiceControl = append(slices.Clone(own.ServiceControl), []*identity.Document{r.bind(inv, p, resource)})
+			a := prove.Grants(side, prove.Access{Actions: r.Actions, Resources: []string{resource}})
+			if p.Kind == inventory.Root && a.Verdict == prove.Yes {
+				a = confirmRoot(p, a, &own)
+			}
+			switch a.Verdict {
+			case prove.Yes:
+				v.Witness, v.Verdict = a.Witness, prove.Yes
+				v.Witness.Principal = p.ARN
+				v.By = allowedBy(v.Witness, &own)
+				if len(missing) > 0 {
+					v.Verdict, v.Reason = prove.Unknown, "could not be read: "+strings.Join(missing, "; ")
+				}
+				return v, true
+			case prove.Unknown:
+				v.Verdict, v.Reason = prove.Unknown, a.Reason
+			}
+		}
+		if v.Verdict == prove.Unknown {
+			return v, true
+		}
+	}
+	if found, bad := byResource(inv, r, p); bad {
+		return found, true
+	}
+	if len(p.Missing) > 0 {
+		v.Verdict, v.Reason = prove.Unknown, "could not be read: "+strings.Join(p.Missing, "; ")
+		return v, true
+	}
+	return v, false
+}
+
+// confirmRoot evaluates a witness as a request of a root user.
+func confirmRoot(p *inventory.Principal, a prove.Answer, own *identity.Stack) prove.Answer {
+	w := *a.Witness
+	w.Principal, w.ResourceAccount = p.ARN, p.Account
+	w.Context = map[string][]string{}
+	for k, v := range a.Witness.Context {
+		if !strings.HasPrefix(strings.ToLower(k), "aws:principal") && !strings.EqualFold(k, "aws:username") && !strings.EqualFold(k, "aws:userid") {
+			w.Context[k] = v
+		}
+	}
+	d, err := identity.Evaluate(&w, &identity.Stack{ServiceControl: own.ServiceControl})
+	if err != nil || d.Outcome != identity.Allowed {
+		return prove.Answer{Verdict: prove.Unknown, Reason: "the control policies treat root users apart"}
+	}
+	a.Witness = &w
+	return a
+}
+
+// everything is what a root user's identity allows.
+var everything = []*identity.Document{mustCompile()}
+
+func mustCompile() *identity.Document {
+	d, err := identity.ParseDocument([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`), identity.IdentityPolicy, "root user")
+	if err != nil {
+		panic(err) // a constant of this package
+	}
+	return d
+}
+
+func orAll(list []string) []string {
+	if len(list) == 0 {
+		return []string{"*"}
+	}
+	return list
+}
+
+// mayAllow tells quickly whether a policy allows any of the actions at all.
+func (r *Rule) mayAllow(docs []*identity.Document) bool {
+	for _, d := range docs {
+		for _, s := range d.Policy.Statements {
+			if s.Effect == identity.Allow && r.concerns(s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r *Rule) concerns(s *identity.Statement) bool {
+	if s.Action == nil {
+		return true
+	}
+	for _, pattern := range s.Action.Texts() {
+		if slices.ContainsFunc(r.actions, func(a string) bool { return identity.MatchAction(pattern, a) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// bind is a policy that holds a proof to the requests of one principal under the
+// rule's conditions, less what the policy of a named resource denies it. It
+// stands as one more level of control policies, each of which must allow.
+func (r *Rule) bind(inv *inventory.Inventory, p *inventory.Principal, resource string) *identity.Document {
+	// The prover knows no root users: theirs are found as any principal's of the
+	// account, and confirmed.
+	is := &identity.Condition{Operator: "StringEquals", Keys: []*identity.ConditionKey{{Name: "aws:PrincipalAccount", List: *identity.NewList(p.Account)}}}
+	if p.Kind != inventory.Root {
+		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalArn", List: *identity.NewList(literal(p.ARN))})
+	}
+	if org := inv.OrganizationID(); org != "" && inv.Member(p.Account) {
+		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalOrgID", List: *identity.NewList(org)})
+	}
+	tags := make([]string, 0, len(p.Tags))
+	for k := range p.Tags {
+		tags = append(tags, k)
+	}
+	slices.Sort(tags)
+	for _, k := range tags {
+		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalTag/" + k, List: *identity.NewList(literal(p.Tags[k]))})
+	}
+	policy := &identity.Policy{Version: &identity.Value{Text: identity.Version2012}}
+	policy.Statements = append(policy.Statements, &identity.Statement{Effect: identity.Allow, Action: identity.NewList("*"), Resource: identity.NewList("*"), HasCondition: true, Conditions: joined(is, r.conditions)})
+	if res, ok := inv.Resource(resource); ok && res.Policy != nil {
+		for _, s := range res.Policy.Policy.Statements {
+			if s.Effect != identity.Deny || !denies(s, p) {
+				continue
+			}
+			c := *s
+			c.Principal, c.NotPrincipal, c.Node, c.Index = nil, nil, nil, len(policy.Statements)
+			policy.Statements = append(policy.Statements, &c)
+		}
+	}
+	d, err := identity.Compile(policy, identity.ServiceControlPolicy, "guardrail")
+	if err != nil {
+		return everything[0] // a deny that cannot stand there is left out: the answer is then too careful
+	}
+	return d
+}
+
+// literal keeps the policy variables of a text from being read as such.
+func literal(s string) string { return strings.ReplaceAll(s, "${", "${$}{") }
+
+// joined puts conditions beside the one that binds, where the operator is the
+// same with its keys.
+func joined(is *identity.Condition, more []*identity.Condition) []*identity.Condition {
+	out := []*identity.Condition{is}
+	for _, c := range more {
+		if strings.EqualFold(c.Operator, is.Operator) {
+			is.Keys = append(is.Keys, c.Keys...)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// denies reports whether a deny of a resource's policy is about a principal.
+func denies(s *identity.Statement, p *inventory.Principal) bool {
+	has := func(el *identity.Principal) bool {
+		if el.Everyone {
+			return true
+		}
+		for _, e := range el.Entries {
+			for _, t := range e.Texts() {
+				if e.Type == identity.PrincipalAWS && (t == "*" || t == p.ARN || t == p.Account || strings.HasSuffix(t, ":iam::"+p.Account+":root")) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	if s.NotPrincipal != nil {
+		return !has(s.NotPrincipal)
+	}
+	return s.Principal != nil && has(s.Principal)
+}
+
+func allowedBy(w *identity.Request, s *identity.Stack) []string {
+	r := *w
+	r.ResourceAccount = ""
+	d, err := identity.Evaluate(&r, s)
+	if err != nil || d.Outcome != identity.Allowed {
+		return nil
+	}
+	return refs(d.Statements)
+}
+
+func refs(list []identity.StatementRef) []string {
+	var out []string
+	for _, ref := range list {
+		out = append(out, fmt.Sprintf("%s %s[%d]", ref.Layer, ref.Policy(), ref.Statement.Index))
+	}
+	return out
+}
+
+// byResource asks about access that the policies of resources give a principal
+// by its name.
+func byResource(inv *inventory.Inventory, r *Rule, p *inventory.Principal) (Violation, bool) {
+	v := Violation{Principal: p.ARN}
+	for _, res := range r.resources(inv) {
+		if res.ARN == p.ARN || !slices.ContainsFunc(res.Policy.Policy.Statements, func(s *identity.Statement) bool {
+			return s.Effect == identity.Allow && r.concerns(s) && (s.NotPrincipal != nil || denies(s, p))
+		}) {
+			continue
+		}
+		if found, bad := decide(inv, r, res, func(action, target string) (inventory.Answer, error) { return inv.Decide(p, action, target, nil) }); bad {
+			found.Principal = p.ARN
+			if found.Verdict == prove.Yes {
+				return found, true
+			}
+			v = found
+		}
+	}
+	return v, v.Verdict == prove.Unknown
+}
+
+// outside asks about callers that the estate does not hold. Exceptions can name
+// them too.
+func outside(inv *inventory.Inventory, r *Rule) []Violation {
+	var found []Violation
+	if len(r.Accounts) > 0 {
+		return nil
+	}
+	for _, res := range r.resources(inv) {
+		for _, caller := range inv.Outsiders(res.ARN) {
+			if slices.ContainsFunc(r.Except, func(e string) bool { return identity.Match(e, caller) }) {
+				continue
+			}
+			if c, err := identity.ParseCaller(caller); err != nil || c.Kind == identity.ServiceCaller {
+				continue
+			}
+			v, bad := decide(inv, r, res, func(action, target string) (inventory.Answer, error) {
+				return inv.DecideAs(nil, caller, action, target, nil)
+			})
+			if bad {
+				v.Principal = caller
+				found = append(found, v)
+			}
+		}
+	}
+	return found
+}
+
+// resources lists the resources with a policy that a rule names.
+func (r *Rule) resources(inv *inventory.Inventory) []*inventory.Resource {
+	var list []*inventory.Resource
+	for _, res := range inv.Resources {
+		if res.Policy == nil || !slices.ContainsFunc(res.Policy.Policy.Statements, func(s *identity.Statement) bool { return s.Effect == identity.Allow && r.concerns(s) }) {
+			continue
+		}
+		if len(r.targets(res)) > 0 {
+			list = append(list, res)
+		}
+	}
+	return list
+}
+
+// targets are the ARNs to ask about: the resource itself, and for a bucket what
+// the rule or the policy names in it.
+func (r *Rule) targets(res *inventory.Resource) []string {
+	candidates := []string{res.ARN}
+	if res.Type == "AWS::S3::Bucket" {
+		candidates = append(candidates, res.ARN+"/example")
+		for _, s := range res.Policy.Policy.Statements {
+			if s.Resource == nil {
+				continue
+			}
+			for _, t := range s.Resource.Texts() {
+				if strings.HasPrefix(t, res.ARN+"/") && !strings.Contains(t, "${") {
+					candidates = append(candidates, strings.NewReplacer("*", "example", "?", "x").Replace(t))
+				}
+			}
+		}
+		for _, t := range r.Resources {
+			if strings.HasPrefix(t, res.ARN+"/") {
+				candidates = append(candidates, strings.NewReplacer("*", "example", "?", "x").Replace(t))
+			}
+		}
+	}
+	return slices.DeleteFunc(candidates, func(c string) bool {
+		return !slices.ContainsFunc(orAll(r.Resources), func(p string) bool { return identity.MatchResource(p, c) })
+	})
+}
+
+func decide(inv *inventory.Inventory, r *Rule, res *inventory.Resource, ask func(action, target string) (inventory.Answer, error)) (Violation, bool) {
+	var maybe *Violation
+	for _, action := range r.actions {
+		if !slices.ContainsFunc(res.Policy.Policy.Statements, func(s *identity.Statement) bool {
+			return s.Effect == identity.Allow && (s.Action == nil || slices.ContainsFunc(s.Action.Texts(), func(p string) bool { return identity.MatchAction(p, action) }))
+		}) {
+			continue
+		}
+		for _, target := range r.targets(res) {
+			a, err := ask(action, target)
+			if err != nil || a.Outcome != identity.Allowed && a.Outcome != identity.Unknown {
+				continue
+			}
+			v := Violation{Witness: a.Request, By: refs(a.Statements)}
+			if a.Outcome == identity.Allowed && len(r.conditions) == 0 {
+				v.Verdict = prove.Yes
+				return v, true
+			}
+			v.Verdict = prove.Unknown
+			v.Reason = "it depends on " + strings.Join(append(slices.Clone(a.MissingContext), a.Missing...), ", ")
+			if a.Outcome == identity.Allowed {
+				v.Reason = "whether the rule's conditions hold for access by the policy of " + res.ARN
+			}
+			if maybe == nil {
+				maybe = &v
+			}
+		}
+	}
+	if maybe != nil {
+		return *maybe, true
+	}
+	return Violation{}, false
+}
