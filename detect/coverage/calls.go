@@ -73,6 +73,21 @@ var (
 	insightType = "Insight"
 )
 
+// ReadOnly reports whether CloudTrail marks a call of this name as one that only
+// reads, as far as the name tells.
+func ReadOnly(eventName string) bool { return readOnly(eventName) }
+
+// DataType returns the resource type of the data events that a call is recorded
+// as; "" for management events.
+func DataType(eventSource, eventName string) string {
+	for _, d := range dataTypes() {
+		if strings.EqualFold(d.Source, eventSource) && slices.ContainsFunc(d.Names, func(n string) bool { return n == "*" || strings.EqualFold(n, eventName) }) {
+			return d.Type
+		}
+	}
+	return ""
+}
+
 func readOnly(name string) bool {
 	if slices.Contains(writes, name) {
 		return false

@@ -257,3 +257,12 @@ func (r *Rule) Logs() []event.Kind {
 	}
 	return out
 }
+
+// Bounds returns the comparisons of a correlation's condition.
+func (c *Correlation) Bounds() []Comparison {
+	var out []Comparison
+	for _, t := range c.tests {
+		out = append(out, Comparison{t.op, t.want, t.text})
+	}
+	return out
+}

@@ -36,7 +36,7 @@ own with --rules DIR.`,
   bartizan rules test my-rules
   bartizan rules explain --why root_account_used event.json`,
 	}
-	c.AddCommand(newRulesListCommand(a), newRulesShowCommand(a), newRulesLintCommand(a), newRulesTestCommand(a), newRulesExplainCommand(a))
+	c.AddCommand(newRulesListCommand(a), newRulesShowCommand(a), newRulesLintCommand(a), newRulesTestCommand(a), newRulesExplainCommand(a), newRulesCompileCommand(a))
 	return c
 }
 
