@@ -77,3 +77,51 @@ func BenchmarkFind(b *testing.B) {
 		})
 	}
 }
+
+// crowd generates one account in which nearly everybody can become nearly
+// everybody, each with a policy of its own: what a search must not drown in.
+func crowd(h *house, principals int) {
+	own := func(i int, actions ...string) doc {
+		return policy(statement("Allow", actions, "*"), statement("Allow", []string{"s3:GetObject"}, fmt.Sprintf("arn:aws:s3:::b%d/*", i)))
+	}
+	h.role("boss", trusts("Service", "lambda.amazonaws.com"), everything)
+	for i := range principals - 1 {
+		name := fmt.Sprint("p", i)
+		switch i % 5 {
+		case 0:
+			h.role(name, trusts("Service", "lambda.amazonaws.com"), own(i, "lambda:*", "iam:PassRole"))
+		case 1:
+			h.role(name, trusts("AWS", acct), own(i, "sts:AssumeRole", "lambda:*", "iam:PassRole"))
+		case 2:
+			h.user(name, own(i, "iam:AttachUserPolicy", "iam:CreateAccessKey"))
+		case 3:
+			h.user(name, own(i, "sts:AssumeRole", "iam:CreatePolicyVersion"))
+		default:
+			h.user(name, policy(statement("Allow", []string{"iam:CreateAccessKey"}, fmt.Sprintf("arn:aws:iam::%s:user/p%d*", acct, i/2))))
+		}
+	}
+}
+
+// BenchmarkFindCrowd is the same for an estate where all are entangled.
+func BenchmarkFindCrowd(b *testing.B) {
+	for _, n := range []int{1000, 10_000} {
+		h := &house{t: b}
+		crowd(h, n)
+		inv, index := h.load()
+		prims := primitives(b)
+		for _, noCut := range []bool{true, false} {
+			b.Run(fmt.Sprintf("principals=%d/cut=%t", n, !noCut), func(b *testing.B) {
+				for b.Loop() {
+					r, err := paths.Find(inv, paths.Options{Primitives: prims, Index: index, NoCut: noCut})
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.ReportMetric(float64(r.Reached+r.Maybe), "reached")
+					if r.Cut != nil {
+						b.ReportMetric(float64(len(r.Cut.Changes)), "changes")
+					}
+				}
+			})
+		}
+	}
+}

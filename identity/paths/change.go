@@ -109,6 +109,9 @@ func (w *world) attachments(p *inventory.Principal) []inventory.Attachment {
 	if len(w.removed) == 0 {
 		return p.Policies
 	}
+	if list, ok := w.attached[p]; ok {
+		return list
+	}
 	list := slices.Clone(p.Policies)
 	n := 0
 	for i := range list {
@@ -121,7 +124,30 @@ func (w *world) attachments(p *inventory.Principal) []inventory.Attachment {
 		list[n] = *a
 		n++
 	}
+	w.attached[p] = list[:n]
 	return list[:n]
+}
+
+// joined lists the policies that a group brings to a principal that joins it,
+// less what is removed.
+func (w *world) joined(p *inventory.Principal, groupARN string) []inventory.Attachment {
+	if list, ok := w.ofGroup[groupARN]; ok {
+		return list
+	}
+	var list []inventory.Attachment
+	for _, g := range w.account(p.Account).groups {
+		if g.ARN != groupARN {
+			continue
+		}
+		for _, a := range g.Policies {
+			if d := w.without(a.Document, func(s *identity.Statement) Change { return w.changeOf(p, &a, s) }); d != nil {
+				a.Document = d
+				list = append(list, a)
+			}
+		}
+	}
+	w.ofGroup[groupARN] = list
+	return list
 }
 
 // trust returns the trust policy of a role, less what is removed. A policy

@@ -30,8 +30,10 @@ type CutChange struct {
 
 // Bounds of the search for a smallest cut.
 const (
-	mostRounds  = 300
-	mostClauses = 20_000
+	mostRounds    = 300
+	mostClauses   = 20_000
+	exactSearches = 6 // of the changed estate
+	mostSearches  = 10
 )
 
 // cutter looks for the smallest cut: it collects, path by path, the sets of
@@ -39,6 +41,7 @@ const (
 // possible, until no path is left.
 type cutter struct {
 	*search
+	views    []view
 	ids      map[Change]int
 	changes  []Change
 	texts    map[Change]*identity.Statement
@@ -47,6 +50,13 @@ type cutter struct {
 	clauses  [][]int
 	seen     map[string]bool
 	unbroken map[*inventory.Principal]bool
+}
+
+// view is a search with the nodes that start in it: of the estate, or of the
+// estate with some changes, which found paths that the first left out.
+type view struct {
+	*search
+	sources []*node
 }
 
 type refKey struct {
@@ -66,14 +76,9 @@ func (w *world) changesFor(n *node, r identity.StatementRef) []Change {
 		}
 	}
 	if n.plus == PlusGroup {
-		for _, g := range w.account(n.p.Account).groups {
-			if g.ARN != n.extra {
-				continue
-			}
-			for i := range g.Policies {
-				if g.Policies[i].Document == r.Document {
-					out = append(out, w.changeOf(n.p, &g.Policies[i], r.Statement))
-				}
+		for _, a := range w.joined(n.p, n.extra) {
+			if a.Document == r.Document {
+				out = append(out, w.changeOf(n.p, &a, r.Statement))
 			}
 		}
 	}
@@ -177,9 +182,19 @@ func (c *cutter) walk(done map[int]bool) (dist map[*node]int, next map[*node]*ed
 	return dist, next
 }
 
-// collect adds a clause for every source that still has a path. It reports
-// whether any does.
-func (c *cutter) collect(sources []*node, done map[int]bool) bool {
+// collect adds a clause for every source that still has a path in some view. It
+// reports whether any does.
+func (c *cutter) collect(done map[int]bool) bool {
+	left := false
+	for _, v := range c.views {
+		c.search = v.search
+		left = c.collectIn(v.sources, done) || left
+	}
+	c.search = c.views[0].search
+	return left
+}
+
+func (c *cutter) collectIn(sources []*node, done map[int]bool) bool {
 	dist, next := c.walk(done)
 	left := false
 	for _, n := range sources {
@@ -211,34 +226,17 @@ func (c *cutter) collect(sources []*node, done map[int]bool) bool {
 // checks them by a new search over the changed estate.
 func (s *search) smallestCut(o *Options, sources []*node) (*Cut, error) {
 	c := &cutter{
-		search: s, ids: map[Change]int{}, texts: map[Change]*identity.Statement{}, used: map[Change]map[string]bool{},
+		search: s, views: []view{{s, sources}}, ids: map[Change]int{}, texts: map[Change]*identity.Statement{}, used: map[Change]map[string]bool{},
 		memo: map[refKey][]int{}, seen: map[string]bool{}, unbroken: map[*inventory.Principal]bool{},
 	}
-	cut := &Cut{Changes: []CutChange{}, Smallest: !s.full}
-	var chosen []int
-	for round := 0; ; round++ {
-		done := map[int]bool{}
-		for _, id := range chosen {
-			done[id] = true
-		}
-		before := len(c.clauses)
-		if !c.collect(sources, done) {
-			break
-		}
-		if len(c.clauses) == before {
-			cut.Smallest = false // what is left the check below reports
-			break
-		}
-		exact := round < mostRounds && len(c.clauses) < mostClauses
-		var optimal bool
-		chosen, optimal = hit(c.clauses, len(c.changes), exact)
-		cut.Smallest = cut.Smallest && optimal
+	cut := &Cut{Changes: []CutChange{}, Smallest: true}
+	chosen, err := c.choose(o, sources, cut)
+	if err != nil {
+		return nil, err
 	}
-	removed := map[Change]bool{}
 	sort.Slice(chosen, func(i, j int) bool { return compareChanges(c.changes[chosen[i]], c.changes[chosen[j]]) < 0 })
 	for _, id := range chosen {
 		ch := c.changes[id]
-		removed[ch] = true
 		one := CutChange{Change: ch, Text: ch.String()}
 		if st := c.texts[ch]; st != nil && !ch.Detach() {
 			one.Statement = st.String()
@@ -253,25 +251,64 @@ func (s *search) smallestCut(o *Options, sources []*node) (*Cut, error) {
 		cut.Unbroken = append(cut.Unbroken, p.ARN)
 	}
 	sort.Strings(cut.Unbroken)
-	verified, err := s.verify(o, sources, removed, c.unbroken)
-	if err != nil {
-		return nil, err
-	}
-	cut.Verified = verified
 	return cut, nil
 }
 
-// verify searches the changed estate.
-func (s *search) verify(o *Options, sources []*node, removed map[Change]bool, except map[*inventory.Principal]bool) (bool, error) {
-	w, err := newWorld(s.inv, o, removed)
-	if err != nil {
-		return false, err
-	}
-	after := w.search()
-	for _, n := range sources {
-		if !except[n.p] && after.base(n.p).dist[possible] < far {
-			return false, nil
+// choose finds the changes: the fewest that break all known edges, and then, as
+// long as a search of the changed estate finds another path, the fewest that
+// break that, too. Every clause is necessary, so what passes is smallest.
+func (c *cutter) choose(o *Options, sources []*node, cut *Cut) ([]int, error) {
+	var chosen []int
+	for round := range mostSearches {
+		exact := cut.Smallest && round < exactSearches
+		more, optimal := c.settleOn(exact)
+		if cut.Smallest = exact && optimal; cut.Smallest {
+			chosen = more
+		} else { // from here on, changes only add up
+			chosen = append(chosen, more...)
+			sort.Ints(chosen)
+			chosen = slices.Compact(chosen)
 		}
+		removed := map[Change]bool{}
+		for _, id := range chosen {
+			removed[c.changes[id]] = true
+		}
+		w, err := newWorld(c.inv, o, removed)
+		if err != nil {
+			return nil, err
+		}
+		after := w.search()
+		var left []*node
+		for _, n := range sources {
+			if again := after.base(n.p); !c.unbroken[n.p] && again.dist[possible] < far {
+				left = append(left, again)
+			}
+		}
+		if len(left) == 0 {
+			cut.Verified = !after.full
+			cut.Smallest = cut.Smallest && cut.Verified
+			return chosen, nil
+		}
+		c.views = append(c.views, view{after, left})
 	}
-	return !after.full, nil
+	cut.Smallest = false
+	return chosen, nil
+}
+
+// settleOn chooses changes until the known edges lead nowhere.
+func (c *cutter) settleOn(exact bool) ([]int, bool) {
+	chosen, optimal := []int{}, exact
+	for round := 0; ; round++ {
+		done := map[int]bool{}
+		for _, id := range chosen {
+			done[id] = true
+		}
+		before := len(c.clauses)
+		left := c.collect(done)
+		if len(c.clauses) > before || round == 0 {
+			chosen, optimal = hit(c.clauses, len(c.changes), exact && round < mostRounds && len(c.clauses) < mostClauses)
+			continue
+		}
+		return chosen, optimal && !left
+	}
 }

@@ -92,9 +92,11 @@ type Entry struct {
 	Kind string `json:"kind"` // federated, account or everyone
 }
 
-// Bounds on what is listed for one principal.
+// Bounds on what is listed. Paths that begin with another primitive always are.
 const (
+	mostPaths          = 20_000 // of all sources together, roughly
 	mostPathsPerSource = 64
+	fewestPaths        = 4
 	mostHops           = 32
 )
 
@@ -110,8 +112,9 @@ func Find(inv *inventory.Inventory, o Options) (*Report, error) {
 	sources := s.sources(o.From)
 	r.Asked = len(sources)
 	reaching := []*node{}
+	limit := min(mostPathsPerSource, max(fewestPaths, mostPaths/max(1, len(sources))))
 	for _, n := range sources {
-		paths, more := s.paths(n)
+		paths, more := s.paths(n, limit)
 		r.Paths = append(r.Paths, paths...)
 		r.More += more
 		switch {
@@ -213,7 +216,7 @@ type first struct {
 
 // paths lists the paths of a source: the shortest, and longer ones that begin
 // with a primitive which no shorter one begins with.
-func (s *search) paths(n *node) (list []Path, more int) {
+func (s *search) paths(n *node, limit int) (list []Path, more int) {
 	at := map[*node]*first{}
 	var hops []*first
 	n.out(func(e *edge) {
@@ -251,14 +254,15 @@ func (s *search) paths(n *node) (list []Path, more int) {
 	})
 	seen := map[string]bool{}
 	for _, f := range hops {
-		fresh := f.dist+1 == n.dist[f.sure]
+		fresh := false
 		for _, e := range f.edges {
 			fresh = fresh || !seen[e.prim.ID]
 		}
-		if !fresh {
+		switch {
+		case fresh:
+		case f.dist+1 != n.dist[f.sure]:
 			continue
-		}
-		if len(list) == mostPathsPerSource {
+		case len(list) >= limit:
 			more++
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bartizan-security/bartizan/identity"
+	"github.com/bartizan-security/bartizan/identity/catalog"
 	"github.com/bartizan-security/bartizan/identity/inventory"
 )
 
@@ -50,14 +51,35 @@ type search struct {
 	*world
 	edges    []*edge
 	audience map[*inventory.Principal]*audience
-	assuming map[*inventory.Principal][]*Primitive
 	queue    []*node
 	queued   map[*node]bool
+	managed  map[*inventory.Principal][]string
+	tries    int
 	full     bool // a bound was hit
 }
 
+// manyTries is when a search stops looking for further ways of those that have
+// one. The smallest cut searches again for what was left out.
+const manyTries = 60_000
+
+func (s *search) hasty() bool { return s.tries > manyTries }
+
+// reaches reports whether every node of a class is known to reach the goal.
+func (s *search) reaches(c *class) bool {
+	if !c.done {
+		c.done = !slices.ContainsFunc(c.nodes, func(n *node) bool { return !s.queued[n] })
+	}
+	return c.done
+}
+
+// capable is the classes of an account that may have a primitive's actions.
+type capable struct {
+	looked  int // how many classes of the account were looked at
+	classes []*class
+}
+
 func (w *world) search() *search {
-	s := &search{world: w, audience: map[*inventory.Principal]*audience{}, queued: map[*node]bool{}}
+	s := &search{world: w, audience: map[*inventory.Principal]*audience{}, queued: map[*node]bool{}, managed: map[*inventory.Principal][]string{}}
 	// What is gained with an added policy: new nodes, that may gain in turn.
 	for i := 0; i < len(w.classes) && !s.full; i++ {
 		s.elevate(w.classes[i])
@@ -120,32 +142,29 @@ func (s *search) elevate(c *class) {
 		case AnyUser:
 			seen := map[string]bool{}
 			for _, u := range a.users {
+				if s.hasty() && len(seen) > 0 {
+					break
+				}
 				s.elevated(c, p, u, seen)
 			}
 		case AnyRole:
-			if p.assumes {
-				for _, r := range s.roles() {
-					if r.Account == a.id {
-						s.elevated(c, p, r, nil)
-					}
-				}
+			if p.Target.Policy && !s.anyManaged(a) {
 				continue
 			}
 			for _, r := range a.roles {
+				before := len(s.edges)
 				s.elevated(c, p, r, nil)
+				if s.hasty() && len(s.edges) > before {
+					break
+				}
 			}
 		}
 	}
 }
 
-func (s *search) roles() []*inventory.Principal {
-	var out []*inventory.Principal
-	for _, p := range s.inv.Principals {
-		if p.Kind == inventory.Role && !p.ServiceLinked() {
-			out = append(out, p)
-		}
-	}
-	return out
+// anyManaged reports whether any role of an account has a customer managed policy.
+func (s *search) anyManaged(a *account) bool {
+	return slices.ContainsFunc(a.roles, func(r *inventory.Principal) bool { return len(s.attachedPolicies(r)) > 0 })
 }
 
 // elevated tries to gain another principal with an added policy.
@@ -156,7 +175,7 @@ func (s *search) elevated(c *class, p *Primitive, to *inventory.Principal, seen 
 	targets := []target{{principal: to}}
 	if p.Target.Policy {
 		targets = nil
-		for _, arn := range attachedPolicies(to) {
+		for _, arn := range s.attachedPolicies(to) {
 			targets = append(targets, target{principal: to, policy: arn})
 		}
 	}
@@ -215,7 +234,7 @@ func (s *search) onSelf(n *node, p *Primitive) {
 			}
 		}
 	case p.Target.Policy:
-		for _, arn := range attachedPolicies(n.p) {
+		for _, arn := range s.attachedPolicies(n.p) {
 			targets = append(targets, target{principal: n.p, policy: arn})
 		}
 	default:
@@ -242,14 +261,18 @@ func (s *search) onSelf(n *node, p *Primitive) {
 
 // attachedPolicies lists the customer managed policies that a principal has, its
 // own and its groups'.
-func attachedPolicies(p *inventory.Principal) []string {
+func (s *search) attachedPolicies(p *inventory.Principal) []string {
+	if out, ok := s.managed[p]; ok {
+		return out
+	}
 	var out []string
-	for _, a := range p.Policies {
+	for _, a := range s.attachments(p) {
 		if a.ARN != "" && !awsManaged(a.ARN) && !slices.Contains(out, a.ARN) {
 			out = append(out, a.ARN)
 		}
 	}
 	sort.Strings(out)
+	s.managed[p] = out
 	return out
 }
 
@@ -326,16 +349,30 @@ func known(x *existing) string {
 
 // each visits the classes of an account that may have a primitive's actions.
 func (s *search) each(a *account, p *Primitive, visit func(*class)) {
-	for i := 0; i < len(a.classes); i++ {
-		if c := a.classes[i]; !settled(c) && s.can(c, p) {
-			visit(c)
+	list := a.capable[p]
+	if list == nil {
+		list = &capable{}
+		a.capable[p] = list
+	}
+	for ; list.looked < len(a.classes); list.looked++ {
+		if c := a.classes[list.looked]; !settled(c) && s.can(c, p) {
+			list.classes = append(list.classes, c)
 		}
+	}
+	if s.hasty() {
+		list.classes = slices.DeleteFunc(list.classes, s.reaches)
+	}
+	for _, c := range list.classes {
+		visit(c)
 	}
 }
 
 // reach tries a primitive for the nodes of a class: once for all, or for each
 // where a trust policy tells them apart.
 func (s *search) reach(c *class, p *Primitive, t target, found func(*edge)) {
+	if s.hasty() && p.Plus == PlusNothing && s.reaches(c) || !s.touch(c, p, t.principal) {
+		return
+	}
 	if !p.assumes {
 		n := c.rep
 		if n.p == t.principal && !c.own {
@@ -378,23 +415,21 @@ func (s *search) reach(c *class, p *Primitive, t target, found func(*edge)) {
 // assumers finds who can assume a role, in any account.
 func (s *search) assumers(p *Primitive, role *inventory.Principal, found func(*edge)) {
 	au := s.audienceOf(role)
+	done := map[string]bool{}
+	visit := func(id string) {
+		if a := s.accounts[id]; a != nil && !done[id] {
+			done[id] = true
+			s.each(a, p, func(c *class) { s.reach(c, p, target{principal: role}, found) })
+		}
+	}
 	if au.everyone {
-		for _, c := range slices.Clone(s.classes) {
-			if !settled(c) {
-				s.reach(c, p, target{principal: role}, found)
-			}
+		for _, id := range slices.Sorted(maps.Keys(s.accounts)) {
+			visit(id)
 		}
 		return
 	}
-	done := map[*class]bool{}
 	for _, id := range slices.Sorted(maps.Keys(au.accounts)) {
-		if a := s.accounts[id]; a != nil {
-			for _, c := range slices.Clone(a.classes) {
-				if done[c] = true; !settled(c) {
-					s.reach(c, p, target{principal: role}, found)
-				}
-			}
-		}
+		visit(id)
 	}
 	for _, name := range slices.Sorted(maps.Keys(au.principals)) {
 		q, ok := s.inv.Principal(name)
@@ -402,7 +437,7 @@ func (s *search) assumers(p *Primitive, role *inventory.Principal, found func(*e
 			continue
 		}
 		for _, n := range s.of[q] {
-			if !done[n.class] && !settled(n.class) {
+			if !done[n.p.Account] && !settled(n.class) && !(s.hasty() && s.queued[n]) {
 				if e := s.try(n, p, target{principal: role}); e != nil {
 					e.only = n
 					found(e)
@@ -460,4 +495,56 @@ func (s *search) audienceOf(role *inventory.Principal) *audience {
 		}
 	}
 	return a
+}
+
+// reachable is the resources that the Allow statements of a class name for an
+// action.
+type reachable struct {
+	any      bool
+	patterns []string
+}
+
+// touch reports whether a class may have all the IAM actions of a primitive on
+// their target. It spares an evaluation; it does not replace one.
+func (s *search) touch(c *class, p *Primitive, target *inventory.Principal) bool {
+	if target == nil {
+		return true
+	}
+	for i := range p.Steps {
+		call := &p.Steps[i]
+		if !strings.HasPrefix(call.Action, "iam:") || call.On[0] != "{role.arn}" && call.On[0] != "{user.arn}" {
+			continue
+		}
+		r := c.touches[call.Action]
+		if r == nil {
+			r = resourcesOf(c, call.Action)
+			c.touches[call.Action] = r
+		}
+		if !r.any && !slices.ContainsFunc(r.patterns, func(pattern string) bool { return catalog.Glob(pattern, target.ARN) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func resourcesOf(c *class, action string) *reachable {
+	r := &reachable{}
+	for _, d := range c.base.Identity {
+		for _, st := range d.Policy.Statements {
+			if st.Effect != identity.Allow || !names(st, action) {
+				continue
+			}
+			if st.Resource == nil {
+				r.any = true
+				continue
+			}
+			for _, t := range st.Resource.Texts() {
+				if t == "*" || strings.Contains(t, "${") {
+					r.any = true
+				}
+				r.patterns = append(r.patterns, t)
+			}
+		}
+	}
+	return r
 }

@@ -25,15 +25,17 @@ const (
 
 // world is an estate as the search sees it, less the removed statements.
 type world struct {
-	inv     *inventory.Inventory
-	prims   []*Primitive
-	index   *estate.Index
-	read    map[string]bool
-	goal    *goal
-	removed map[Change]bool
-	trusts  map[*inventory.Principal]*identity.Document
-	admin   *identity.Document // allows everything
-	nobody  *identity.Document // trusts nobody
+	inv      *inventory.Inventory
+	prims    []*Primitive
+	index    *estate.Index
+	read     map[string]bool
+	goal     *goal
+	removed  map[Change]bool
+	trusts   map[*inventory.Principal]*identity.Document
+	attached map[*inventory.Principal][]inventory.Attachment
+	ofGroup  map[string][]inventory.Attachment // by ARN
+	admin    *identity.Document                // allows everything
+	nobody   *identity.Document                // trusts nobody
 
 	actions   map[string]int // of all primitives, to their bit
 	bitsOf    map[*identity.Document]bits
@@ -93,6 +95,8 @@ type class struct {
 	edges   []*edge  // of every node
 	steps   map[stepKey]*step
 	bound   map[*Primitive]*binding
+	touches map[string]*reachable // by action
+	done    bool                  // all its nodes are known to reach the goal
 }
 
 // account is what the search needs to know of an account.
@@ -108,13 +112,13 @@ type account struct {
 	profiles  map[string]*inventory.Principal // instance profile's ARN or name to its role
 	control   [][]*identity.Document          // resource control policies
 	classes   []*class
-	entered   map[*class]bool
+	capable   map[*Primitive]*capable
 }
 
 func newWorld(inv *inventory.Inventory, o *Options, removed map[Change]bool) (*world, error) {
 	w := &world{
 		inv: inv, prims: o.Primitives, index: o.Index, read: o.Read, removed: removed,
-		trusts: map[*inventory.Principal]*identity.Document{}, actions: map[string]int{},
+		trusts: map[*inventory.Principal]*identity.Document{}, attached: map[*inventory.Principal][]inventory.Attachment{}, ofGroup: map[string][]inventory.Attachment{}, actions: map[string]int{},
 		bitsOf: map[*identity.Document]bits{}, keysOf: map[*identity.Document][]string{}, tellsOf: map[*identity.Document]bool{},
 		docIDs: map[*identity.Document]int{}, actionKey: map[string]*actionKeys{}, byKey: map[string]*class{}, byNode: map[nodeKey]*node{}, of: map[*inventory.Principal][]*node{},
 		accounts: map[string]*account{}, groups: map[string]*inventory.Group{}, trusting: map[trustKey]*step{},
@@ -258,7 +262,7 @@ func (a *account) profileOf(role *inventory.Principal) string {
 func (w *world) account(id string) *account {
 	a := w.accounts[id]
 	if a == nil {
-		a = &account{id: id, partition: "aws", trusted: map[string][]*inventory.Principal{}, resources: map[string][]*existing{}, profiles: map[string]*inventory.Principal{}, entered: map[*class]bool{}}
+		a = &account{id: id, partition: "aws", trusted: map[string][]*inventory.Principal{}, resources: map[string][]*existing{}, profiles: map[string]*inventory.Principal{}, capable: map[*Primitive]*capable{}}
 		w.accounts[id] = a
 	}
 	return a
@@ -302,7 +306,9 @@ func (w *world) node(p *inventory.Principal, plus Plus, extra string) *node {
 	case PlusAdmin:
 		docs = append(docs, w.admin)
 	case PlusGroup:
-		docs = append(docs, w.groupDocs(p, extra)...)
+		for _, a := range w.joined(p, extra) {
+			docs = append(docs, a.Document)
+		}
 	}
 	stack := identity.Stack{Identity: docs, Boundaries: base.Boundaries, ServiceControl: base.ServiceControl}
 	var b strings.Builder
@@ -333,7 +339,7 @@ func (w *world) node(p *inventory.Principal, plus Plus, extra string) *node {
 	}
 	c := w.byKey[b.String()]
 	if c == nil {
-		c = &class{id: len(w.classes), rep: n, base: stack, own: tells, missing: missing, steps: map[stepKey]*step{}, bound: map[*Primitive]*binding{}}
+		c = &class{id: len(w.classes), rep: n, base: stack, own: tells, missing: missing, steps: map[stepKey]*step{}, bound: map[*Primitive]*binding{}, touches: map[string]*reachable{}}
 		for _, d := range docs {
 			for i, x := range w.docBits(d) {
 				c.bits[i] |= x
@@ -349,22 +355,6 @@ func (w *world) node(p *inventory.Principal, plus Plus, extra string) *node {
 	c.nodes = append(c.nodes, n)
 	n.class = c
 	return n
-}
-
-func (w *world) groupDocs(p *inventory.Principal, groupARN string) []*identity.Document {
-	var docs []*identity.Document
-	for _, g := range w.account(p.Account).groups {
-		if g.ARN != groupARN {
-			continue
-		}
-		for i := range g.Policies {
-			a := &g.Policies[i]
-			if d := w.without(a.Document, func(s *identity.Statement) Change { return w.changeOf(p, a, s) }); d != nil {
-				docs = append(docs, d)
-			}
-		}
-	}
-	return docs
 }
 
 // missing lists what is not known about the rights of a principal.
