@@ -303,3 +303,61 @@ def doors(a, expect, subnets, group):
             DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
         )  # fmt: skip
     expect("acm-certificate-expiring", arns["soon"], arns["later"])
+
+
+def organizations(bad, clean, expect, policy):
+    """Each account has an organization with one member; one has guardrails."""
+
+    def organization(a):
+        org = a("organizations")
+        made = org.create_organization(FeatureSet="ALL")["Organization"]["Id"]
+        member = org.create_account(AccountName="member", Email=f"member@{a.id}.example.com")["CreateAccountStatus"]["AccountId"]
+        return org, made, member
+
+    _, bad_org, bad_member = organization(bad)
+    org, clean_org, clean_member = organization(clean)
+    root = org.list_roots()["Roots"][0]["Id"]
+    org.enable_policy_type(RootId=root, PolicyType="SERVICE_CONTROL_POLICY")
+    actions = [
+        "organizations:LeaveOrganization",
+        "cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "cloudtrail:UpdateTrail", "cloudtrail:PutEventSelectors",
+        "guardduty:DeleteDetector", "guardduty:UpdateDetector", "guardduty:DisassociateFromMasterAccount",
+        "guardduty:DisassociateFromAdministratorAccount", "guardduty:StopMonitoringMembers", "guardduty:DisassociateMembers", "guardduty:DeleteMembers",
+    ]  # fmt: skip
+    content = policy({"Effect": "Deny", "Action": actions, "Resource": "*"})
+    made = org.create_policy(Name="guardrails", Description="guardrails", Type="SERVICE_CONTROL_POLICY", Content=content)["Policy"]["PolicySummary"]["Id"]
+    org.attach_policy(PolicyId=made, TargetId=root)
+    expect("org-service-control-policies", bad_org, clean_org)
+    for control in ("org-guardrail-leave", "org-guardrail-cloudtrail", "org-guardrail-guardduty"):
+        expect(control, bad_member, clean_member)
+    expect("cloudtrail-organization-trail", bad_org)
+    expect("org-account-member", None, [{"id": bad.id}, {"id": clean.id}])
+
+
+def firewalls(a, expect):
+    """A VPC behind a firewall that logs, beside the one of violations.py that has none."""
+    ec2, nfw, dns = a("ec2"), a("network-firewall"), a("route53resolver")
+    subnets = ec2.describe_subnets(Filters=[{"Name": "cidr-block", "Values": ["10.0.2.0/24"]}])["Subnets"]
+    bare = subnets[0]["VpcId"]
+    vpc = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.1.0/24")["Subnet"]["SubnetId"]
+    ec2.create_network_interface(SubnetId=subnet)
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    routes = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.create_route(RouteTableId=routes, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+
+    rules = f"arn:aws:network-firewall:{REGION}:{a.id}:firewall-policy/strict"
+    loud, quiet = (
+        nfw.create_firewall(FirewallName=n, FirewallPolicyArn=rules, VpcId=v, SubnetMappings=[{"SubnetId": subnet}])["Firewall"]["FirewallArn"]
+        for n, v in (("loud", vpc), ("quiet", vpc))
+    )
+    to = [{"LogType": t, "LogDestinationType": "CloudWatchLogs", "LogDestination": {"logGroup": "flows"}} for t in ("FLOW", "ALERT")]
+    for n in (1, 2):
+        nfw.update_logging_configuration(FirewallArn=loud, LoggingConfiguration={"LogDestinationConfigs": to[:n]})
+    expect("networkfirewall-logging", quiet, loud)
+    expect("vpc-egress-firewall", bare, vpc)
+
+    config = dns.create_resolver_query_log_config(Name="dns", DestinationArn=f"arn:aws:logs:{REGION}:{a.id}:log-group:flows", CreatorRequestId="dns")
+    dns.associate_resolver_query_log_config(ResolverQueryLogConfigId=config["ResolverQueryLogConfig"]["Id"], ResourceId=vpc)
+    expect("route53resolver-query-logs", bare, vpc)

@@ -589,6 +589,8 @@ def main():
     more.backups(bad, expect)
     more.engines(bad, expect)
     more.doors(bad, expect, public, group)
+    more.firewalls(bad, expect)
+    more.organizations(bad, clean, expect, policy)
     print(json.dumps({"endpoint": endpoint, "accounts": [BAD, CLEAN], "expect": expectations}), flush=True)
     sys.stdin.read()
     server.stop()
