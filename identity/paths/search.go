@@ -395,7 +395,8 @@ func (s *search) reach(c *class, p *Primitive, t target, found func(*edge)) {
 		switch {
 		case n.p == t.principal:
 		case au.tells || au.principals[n.p.ARN]:
-			if !au.tells || au.everyone || au.accounts[n.p.Account] || au.principals[n.p.ARN] {
+			named := au.principals[n.p.ARN]
+			if (named || au.everyone || au.accounts[n.p.Account]) && s.mayAssume(c, t.principal, named || au.everyone) {
 				if e := s.try(n, p, t); e != nil {
 					e.only = n
 					found(e)
@@ -405,7 +406,7 @@ func (s *search) reach(c *class, p *Primitive, t target, found func(*edge)) {
 			rest = n
 		}
 	}
-	if rest != nil && (au.everyone || au.accounts[c.rep.p.Account]) {
+	if rest != nil && (au.everyone || au.accounts[c.rep.p.Account]) && s.mayAssume(c, t.principal, au.everyone) {
 		if e := s.try(rest, p, t); e != nil {
 			found(e)
 		}
@@ -515,16 +516,28 @@ func (s *search) touch(c *class, p *Primitive, target *inventory.Principal) bool
 		if !strings.HasPrefix(call.Action, "iam:") || call.On[0] != "{role.arn}" && call.On[0] != "{user.arn}" {
 			continue
 		}
-		r := c.touches[call.Action]
-		if r == nil {
-			r = resourcesOf(c, call.Action)
-			c.touches[call.Action] = r
-		}
-		if !r.any && !slices.ContainsFunc(r.patterns, func(pattern string) bool { return catalog.Glob(pattern, target.ARN) }) {
+		if !c.named(call.Action, target.ARN) {
 			return false
 		}
 	}
 	return true
+}
+
+// named reports whether some Allow statement of a class names a resource for an
+// action.
+func (c *class) named(action, resource string) bool {
+	r := c.touches[action]
+	if r == nil {
+		r = resourcesOf(c, action)
+		c.touches[action] = r
+	}
+	return r.any || slices.ContainsFunc(r.patterns, func(pattern string) bool { return catalog.Glob(pattern, resource) })
+}
+
+// mayAssume is touch for assuming a role. Within an account a trust policy that
+// names the caller itself, or everyone, is enough.
+func (s *search) mayAssume(c *class, role *inventory.Principal, directly bool) bool {
+	return directly && c.rep.p.Account == role.Account || c.named("sts:AssumeRole", role.ARN)
 }
 
 func resourcesOf(c *class, action string) *reachable {
