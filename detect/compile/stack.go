@@ -42,7 +42,7 @@ func Stack(results []Result, target Target) (text []byte, warnings []string, err
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
+	enc.SetIndent("", " ") // a stack of the whole pack is long
 	if err := enc.Encode(doc); err != nil {
 		return nil, nil, fmt.Errorf("write %s stack: %w", target, err)
 	}
