@@ -61,8 +61,9 @@ type world struct {
 	Estate *estate.Estate
 }
 
-// openWorld reads the identities of the estate that the flags name. Only keep
-// asks for the resources to be kept beside them.
+// openWorld reads the identities of the estate that the flags name. With keep the
+// question is about credentials: their resources are kept beside them, and live
+// AWS is asked for no others.
 func (f *questionFlags) openWorld(ctx context.Context, a *App, keep bool) (*world, error) {
 	var types []string
 	if f.path == "" {
@@ -71,7 +72,7 @@ func (f *questionFlags) openWorld(ctx context.Context, a *App, keep bool) (*worl
 			return nil, err
 		}
 		for _, t := range c.Types() {
-			if slices.Contains(inventory.Types(), t.Name) {
+			if slices.Contains(inventory.Types(), t.Name) && (!keep || strings.HasPrefix(t.Name, "AWS::IAM::") || strings.HasPrefix(t.Name, "AWS::Account::")) {
 				types = append(types, t.Name)
 			}
 		}
