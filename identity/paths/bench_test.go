@@ -119,6 +119,9 @@ func BenchmarkFindCrowd(b *testing.B) {
 					b.ReportMetric(float64(r.Reached+r.Maybe), "reached")
 					if r.Cut != nil {
 						b.ReportMetric(float64(len(r.Cut.Changes)), "changes")
+						if !r.Cut.Verified {
+							b.Fatal("the cut is not verified")
+						}
 					}
 				}
 			})

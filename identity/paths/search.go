@@ -52,7 +52,6 @@ type search struct {
 	edges    []*edge
 	audience map[*inventory.Principal]*audience
 	queue    []*node
-	queued   map[*node]bool
 	managed  map[*inventory.Principal][]string
 	tries    int
 	full     bool // a bound was hit
@@ -67,7 +66,7 @@ func (s *search) hasty() bool { return s.tries > manyTries }
 // reaches reports whether every node of a class is known to reach the goal.
 func (s *search) reaches(c *class) bool {
 	if !c.done {
-		c.done = !slices.ContainsFunc(c.nodes, func(n *node) bool { return !s.queued[n] })
+		c.done = !slices.ContainsFunc(c.nodes, func(n *node) bool { return !n.queued })
 	}
 	return c.done
 }
@@ -79,7 +78,7 @@ type capable struct {
 }
 
 func (w *world) search() *search {
-	s := &search{world: w, audience: map[*inventory.Principal]*audience{}, queued: map[*node]bool{}, managed: map[*inventory.Principal][]string{}}
+	s := &search{world: w, audience: map[*inventory.Principal]*audience{}, managed: map[*inventory.Principal][]string{}}
 	// What is gained with an added policy: new nodes, that may gain in turn.
 	for i := 0; i < len(w.classes) && !s.full; i++ {
 		s.elevate(w.classes[i])
@@ -104,8 +103,8 @@ func (w *world) search() *search {
 }
 
 func (s *search) enqueue(n *node) {
-	if !s.queued[n] {
-		s.queued[n] = true
+	if !n.queued {
+		n.queued = true
 		s.queue = append(s.queue, n)
 	}
 }
@@ -438,7 +437,7 @@ func (s *search) assumers(p *Primitive, role *inventory.Principal, found func(*e
 			continue
 		}
 		for _, n := range s.of[q] {
-			if !done[n.p.Account] && !settled(n.class) && !(s.hasty() && s.queued[n]) {
+			if !done[n.p.Account] && !settled(n.class) && !(s.hasty() && n.queued) {
 				if e := s.try(n, p, target{principal: role}); e != nil {
 					e.only = n
 					found(e)

@@ -62,14 +62,15 @@ func (b *bits) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 // node is a principal, perhaps with more than its own policies.
 type node struct {
-	id    int
-	p     *inventory.Principal
-	plus  Plus
-	extra string // ARN of the group joined or of the policy rewritten
-	class *class
-	own   []*edge // of this node alone
-	in    []*edge
-	dist  [3]int // by verdict: length of the shortest path that sure, or far
+	id     int
+	p      *inventory.Principal
+	plus   Plus
+	extra  string // ARN of the group joined or of the policy rewritten
+	class  *class
+	own    []*edge // of this node alone
+	in     []*edge
+	queued bool   // it is known to reach the goal
+	dist   [3]int // by verdict: length of the shortest path that sure, or far
 }
 
 type nodeKey struct {
