@@ -76,6 +76,9 @@ func Of(inv *inventory.Inventory, r *inventory.Resource, scope Scope) []Exposure
 	return f.found
 }
 
+// strangersAccount stands for any account outside.
+const strangersAccount = "777788889999"
+
 type finder struct {
 	inv    *inventory.Inventory
 	r      *inventory.Resource
@@ -158,6 +161,12 @@ func (f *finder) report(x *Exposure, a prove.Answer) {
 	if a.Verdict == prove.No {
 		return
 	}
+	if a.Verdict == prove.Yes && a.Witness.Principal == "*" && x.Resource.Type == "AWS::IAM::Role" {
+		// Requests for a role are signed: whoever makes one has an account.
+		w := *a.Witness
+		w.Principal = "arn:aws:iam::" + strangersAccount + ":user/example"
+		a.Witness, x.Witness = &w, &w
+	}
 	if a.Verdict == prove.Yes && x.Kind != "identity provider" {
 		switch outcome := f.confirm(a.Witness); {
 		case outcome == identity.ExplicitDeny || outcome == identity.ImplicitDeny:
@@ -228,7 +237,7 @@ func (f *finder) lists() {
 	}
 	for _, g := range f.r.S3.ACL {
 		group := g.Grantee[strings.LastIndexByte(g.Grantee, '/')+1:]
-		caller := map[string]string{"AllUsers": "*", "AuthenticatedUsers": "arn:aws:iam::777788889999:user/example"}[group]
+		caller := map[string]string{"AllUsers": "*", "AuthenticatedUsers": "arn:aws:iam::" + strangersAccount + ":user/example"}[group]
 		if caller == "" {
 			continue
 		}

@@ -38,8 +38,14 @@ func (inv *Inventory) DecideAs(p *Principal, caller, action, resource string, co
 	if caller != p.ARN {
 		a.Request.Principal = caller
 		set(a.Request.Context, "aws:PrincipalArn", []string{p.ARN})
+		if p.Kind == Role && p.ID != "" && !has(context, "aws:userid") {
+			a.Request.Context["aws:userid"] = []string{p.ID + ":" + caller[strings.LastIndexByte(caller, '/')+1:]}
+		}
+	} else if p.Kind == Role && p.ID != "" && !has(context, "aws:userid") && inv.namesSession(a.Stack, p.ID) {
+		delete(a.Request.Context, "aws:userid")
+		a.Request.UnknownContext = append(a.Request.UnknownContext, "aws:userid")
 	}
-	inv.complete(&a, p.Kind == Root)
+	inv.complete(&a)
 	d, err := identity.Evaluate(a.Request, a.Stack)
 	if err != nil {
 		return Answer{}, err
@@ -81,7 +87,7 @@ func (inv *Inventory) decideOutsider(caller, action, resource string, context ma
 			set(a.Request.Context, "aws:PrincipalOrgID", []string{strangersOrg})
 		}
 	}
-	inv.complete(&a, false)
+	inv.complete(&a)
 	if own { // nobody knows the tags of a stranger
 		for _, d := range documents(a.Stack) {
 			for _, k := range inv.keysOf(d) {
@@ -197,7 +203,7 @@ var onBehalf = map[string]bool{
 
 // complete adds the keys of a direct request over TLS and lists those that
 // nobody knows.
-func (inv *Inventory) complete(a *Answer, root bool) {
+func (inv *Inventory) complete(a *Answer) {
 	r := a.Request
 	if !has(r.Context, "aws:SecureTransport") {
 		r.Context["aws:SecureTransport"] = []string{"true"}
@@ -252,6 +258,28 @@ func (inv *Inventory) carries(r *identity.Request, lower, key string) bool {
 		return true
 	}
 	return slices.ContainsFunc(c.ActionKeys(action), func(name string) bool { return catalog.KeyMatches(name, key) })
+}
+
+// namesSession reports whether a policy asks for the user id of one session of a
+// role: whether it is that one nobody has said.
+func (inv *Inventory) namesSession(s *identity.Stack, id string) bool {
+	for _, d := range documents(s) {
+		if !slices.ContainsFunc(inv.keysOf(d), func(k string) bool { return strings.EqualFold(k, "aws:userid") }) {
+			continue
+		}
+		for _, st := range d.Policy.Statements {
+			for _, c := range st.Conditions {
+				for _, k := range c.Keys {
+					for _, t := range k.Texts() {
+						if rest, ok := strings.CutPrefix(t, id+":"); ok && rest != "*" && strings.EqualFold(k.Name, "aws:userid") {
+							return true
+						}
+					}
+				}
+			}
+		}
+	}
+	return false
 }
 
 // keysOf returns the condition keys that a policy asks for.

@@ -59,6 +59,11 @@ func (inv *Inventory) Request(p *Principal, action, resource string, context map
 		if p.ID != "" && p.Kind == User {
 			r.Context["aws:userid"] = []string{p.ID}
 		}
+		if p.ID != "" && p.Kind == Role { // of any session; see complete
+			r.Context["aws:userid"] = []string{p.ID + ":" + anySession}
+		}
+	} else {
+		r.Context["aws:userid"] = []string{p.Account}
 	}
 	if inv.org.id != "" && inv.Member(p.Account) {
 		r.Context["aws:PrincipalOrgID"] = []string{inv.org.id}
@@ -83,6 +88,9 @@ func (inv *Inventory) Request(p *Principal, action, resource string, context map
 	}
 	return r
 }
+
+// anySession stands for the name of a role's session that nobody has named.
+const anySession = "session"
 
 // set sets a key whatever its spelling.
 func set(context map[string][]string, key string, values []string) {

@@ -148,3 +148,63 @@ func BenchmarkWhoCan100000(b *testing.B) {
 		}
 	}
 }
+
+// A role's user id is its id and the name of the session, which bucket policies
+// use to keep everybody else out.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+func TestUserID(t *testing.T) {
+	guard := func(id string) *estate.Resource {
+		return resource(t, "AWS::S3::Bucket", "vault", "arn:aws:s3:::vault", fmt.Sprintf(`{"Name":"vault","GetBucketPolicy":{"Policy":%q}}`,
+			`{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{"StringNotLike":{"aws:userId":["`+id+`","111122223333"]}}}}`))
+	}
+	for _, c := range []struct{ rule, id, caller, want string }{
+		{"any session of the role", "AROAAPP:*", "arn:aws:iam::111122223333:role/team/app", "allowed"},
+		{"another role", "AROAELSE:*", "arn:aws:iam::111122223333:role/team/app", "explicitDeny"},
+		{"one session, and nobody says which it is", "AROAAPP:i-1", "arn:aws:iam::111122223333:role/team/app", "unknown"},
+		{"that session", "AROAAPP:i-1", "arn:aws:sts::111122223333:assumed-role/app/i-1", "allowed"},
+		{"another session", "AROAAPP:i-1", "arn:aws:sts::111122223333:assumed-role/app/i-2", "explicitDeny"},
+		{"the root user's is the account", "AROAAPP:*", "arn:aws:iam::111122223333:root", "allowed"},
+	} {
+		inv := load(t, append(small(t), guard(c.id)))
+		p, _ := inv.Principal(c.caller)
+		a, err := inv.DecideAs(p, c.caller, "s3:GetObject", "arn:aws:s3:::vault/k", nil)
+		if err != nil || string(a.Outcome) != c.want {
+			t.Errorf("%s: %v %v, want %s", c.rule, a.Outcome, err, c.want)
+		}
+	}
+}
+
+// BenchmarkWhoCanOrganization has control policies in force and a policy that
+// every principal shares.
+func BenchmarkWhoCanOrganization(b *testing.B) {
+	decode := func(text string) map[string]any {
+		v, err := estate.DecodeJSON([]byte(text))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return v.(map[string]any)
+	}
+	doc := decode(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}]}`)
+	list := []*estate.Resource{{Type: "AWS::Organizations::Organization", ID: "o-1", Account: "100000000000", Document: decode(`{"Id":"o-1","MasterAccountId":"100000000000"}`)},
+		{Type: "AWS::Organizations::Policy", ID: "p-1", Account: "100000000000", Document: decode(`{"Name":"full","Type":"SERVICE_CONTROL_POLICY","DescribePolicy":{"Policy":{"Content":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"},{\"Effect\":\"Deny\",\"Action\":\"s3:Put*\",\"Resource\":\"*\"}]}"}},"ListTargetsForPolicy":{"Targets":[{"TargetId":"r-1"}]}}`)}}
+	for i := range 1000 {
+		account := fmt.Sprintf("%012d", 100000000000+i)
+		list = append(list, &estate.Resource{Type: "AWS::Organizations::Account", ID: account, Account: "100000000000", Document: decode(`{"ListParents":{"Parents":[{"Id":"r-1"}]}}`)})
+		for j := range 100 {
+			name := fmt.Sprintf("u%d", j)
+			list = append(list, &estate.Resource{Type: "AWS::IAM::User", ID: name, ARN: "arn:aws:iam::" + account + ":user/" + name, Account: account,
+				Document: map[string]any{"Path": "/", "UserPolicyList": []any{map[string]any{"PolicyName": "p", "PolicyDocument": doc}}}})
+		}
+	}
+	inv, err := inventory.Load(estate.New(estate.Header{}, list, nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		h, err := inv.WhoCan("s3:GetObject", "arn:aws:s3:::data/k", nil)
+		if err != nil || len(h) != 100_000 {
+			b.Fatal(len(h), err)
+		}
+	}
+}
