@@ -61,7 +61,7 @@ var recorded = []recording{
 	{"aws.persistence.iam-create-user-login-profile", []string{"iam_login_profile_created"}},
 	{"aws.persistence.lambda-backdoor-function", []string{"lambda_function_opened_to_others"}},
 	{"aws.persistence.lambda-layer-extension", []string{"lambda_layer_attached"}},
-	{"aws.persistence.lambda-overwrite-code", []string{"lambda_function_code_overwritten"}},
+	{"aws.persistence.lambda-overwrite-code", []string{"lambda_function_code_overwritten", "lambda_function_code_deployed"}},
 	{"aws.persistence.rolesanywhere-create-trust-anchor", []string{"rolesanywhere_trust_anchor_created"}},
 	{"aws.persistence.sts-federation-token", []string{"federation_token_requested"}},
 	{"aws.privilege-escalation.iam-update-user-login-profile", []string{"iam_login_profile_password_reset"}},
