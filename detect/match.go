@@ -3,7 +3,9 @@ package detect
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/bartizan-security/bartizan/arn"
 	"github.com/bartizan-security/bartizan/detect/event"
@@ -31,39 +33,100 @@ func Severity(level string) finding.Severity {
 	return s
 }
 
-// describe makes the finding of a match of one event.
-func describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *finding.Finding {
-	f := ofRule(r)
-	ref := e.Ref()
-	f.Fingerprint = finding.Fingerprint(f.RuleID, ref)
-	f.EventIDs = []string{ref}
-	f.Actor = clip(e.Actor())
-	f.Time = e.Time()
-	f.Resource = resourceOf(e)
-	f.Reason = reason(e, f.Actor)
-	seen := map[string]bool{}
-	for _, d := range m.Deciding(r, e) {
-		seen[d.Field] = true
-		f.Evidence = append(f.Evidence, finding.Evidence{Path: d.Field, Value: clip(d.Value), Note: note(d)})
+// describer makes findings. What only depends on the rule is made once, and what
+// only depends on the event once for all rules that match it.
+type describer struct {
+	rules   map[*sigma.Rule]*ruleParts
+	targets []target
+	arn     []event.Slot // resources.ARN and resources.type, where they are in the schema
+	notes   map[string]string
+
+	// Of the event at hand.
+	ref, actor, reason string
+	time               time.Time
+	resource           finding.Resource
+}
+
+// ruleParts is a finding of a rule as far as the rule decides, and the fields
+// that are shown beside those that decided.
+type ruleParts struct {
+	finding finding.Finding
+	more    []string
+}
+
+// target is a field that names what a call is about, in the schema's terms.
+type target struct {
+	slot event.Slot
+	typ  string
+}
+
+func newDescriber(schema *event.Schema) *describer {
+	d := &describer{rules: map[*sigma.Rule]*ruleParts{}, notes: map[string]string{}}
+	for _, t := range targets {
+		if s, ok := schema.Slot(t.path); ok {
+			d.targets = append(d.targets, target{s, t.typ})
+		}
 	}
-	more := append([]string{"userIdentity.sessionContext.sessionIssuer.arn", "sourceIPAddress", "errorCode"}, r.Fields...)
-	if e.Kind != event.CloudTrail {
-		more = r.Fields
+	for _, path := range []string{"resources.ARN", "resources.type"} {
+		if s, ok := schema.Slot(path); ok {
+			d.arn = append(d.arn, s)
+		}
 	}
-	for _, path := range more {
-		if v := e.Get(path); v != "" && !seen[path] {
-			seen[path] = true
+	if len(d.targets) < len(targets) || len(d.arn) < 2 {
+		d.targets, d.arn = nil, nil // an engine that was compiled without Fields
+	}
+	return d
+}
+
+// begin prepares the findings of an event.
+func (d *describer) begin(e *event.Event) {
+	d.ref, d.actor, d.time = e.Ref(), clip(e.Actor()), e.Time()
+	d.resource = d.resourceOf(e)
+	d.reason = reason(e, d.actor)
+}
+
+// describe makes the finding of a rule that matches the event that was begun.
+func (d *describer) describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *finding.Finding {
+	parts := d.rules[r]
+	if parts == nil {
+		parts = &ruleParts{finding: *ofRule(r), more: r.Fields}
+		parts.finding.Techniques = slices.Clip(parts.finding.Techniques)
+		if e.Kind == event.CloudTrail {
+			parts.more = append([]string{"userIdentity.sessionContext.sessionIssuer.arn", "sourceIPAddress", "errorCode"}, r.Fields...)
+		}
+		d.rules[r] = parts
+	}
+	f := new(finding.Finding)
+	*f = parts.finding
+	f.Fingerprint = finding.Fingerprint(f.RuleID, d.ref)
+	f.EventIDs = []string{d.ref}
+	f.Actor, f.Time, f.Resource, f.Reason = d.actor, d.time, d.resource, d.reason
+	decided := m.Deciding(r, e)
+	f.Evidence = make([]finding.Evidence, 0, len(decided)+len(parts.more))
+	for _, x := range decided {
+		f.Evidence = append(f.Evidence, finding.Evidence{Path: x.Field, Value: clip(x.Value), Note: d.note(x)})
+	}
+	for i, path := range parts.more {
+		if slices.ContainsFunc(decided, func(x sigma.Deciding) bool { return x.Field == path }) || slices.Contains(parts.more[:i], path) {
+			continue
+		}
+		if v := e.Get(path); v != "" {
 			f.Evidence = append(f.Evidence, finding.Evidence{Path: path, Value: clip(v)})
 		}
 	}
 	return f
 }
 
-func note(d sigma.Deciding) string {
-	if d.Why == d.Field {
+func (d *describer) note(x sigma.Deciding) string {
+	if x.Why == x.Field {
 		return ""
 	}
-	return "met " + d.Why
+	n, ok := d.notes[x.Why]
+	if !ok {
+		n = "met " + x.Why
+		d.notes[x.Why] = n
+	}
+	return n
 }
 
 func ofRule(r *sigma.Rule) *finding.Finding {
@@ -80,7 +143,7 @@ func ofRule(r *sigma.Rule) *finding.Finding {
 func reason(e *event.Event, actor string) string {
 	name := clip(e.Name())
 	if e.Kind == event.CloudTrail {
-		s := fmt.Sprintf("%s called %s of %s", cmp.Or(actor, "somebody"), name, clip(e.Source()))
+		s := cmp.Or(actor, "somebody") + " called " + name + " of " + clip(e.Source())
 		if ip := e.SourceIP(); ip != "" {
 			s += " from " + clip(ip)
 		}
@@ -164,19 +227,26 @@ var targets = []struct{ path, typ string }{
 
 // resourceOf names what the event is about, as far as the record says; else the
 // account.
-func resourceOf(e *event.Event) finding.Resource {
+func (d *describer) resourceOf(e *event.Event) finding.Resource {
 	res := finding.Resource{Account: clip(e.Account()), Region: clip(e.Region())}
 	if e.Kind == event.CloudTrail {
-		if v := e.Get("resources.ARN"); v != "" {
-			res.ARN, res.ID = clip(v), clip(v)
-			res.Type = cmp.Or(clip(e.Get("resources.type")), "AWS::Resource")
+		if v := d.get(e, 0, "resources.ARN"); v != "" {
+			res.ARN = clip(v)
+			res.ID = res.ARN
+			res.Type = cmp.Or(clip(d.get(e, 1, "resources.type")), "AWS::Resource")
 			if a, err := arn.Parse(v); err == nil {
 				res.ID = clip(a.ResourceID())
 			}
 			return res
 		}
-		for _, t := range targets {
-			if v := e.Get(t.path); v != "" {
+		for i, t := range targets {
+			v := ""
+			if d.targets != nil {
+				v = event.First(e.Values(d.targets[i].slot))
+			} else {
+				v = e.Get(t.path)
+			}
+			if v != "" {
 				res.Type, res.ID = t.typ, clip(v)
 				if a, err := arn.Parse(v); err == nil {
 					res.ARN, res.ID = clip(v), clip(a.ResourceID())
@@ -193,6 +263,13 @@ func resourceOf(e *event.Event) finding.Resource {
 	}
 	res.Type, res.ID = "AWS::Account", cmp.Or(res.Account, "-")
 	return res
+}
+
+func (d *describer) get(e *event.Event, i int, path string) string {
+	if d.arn != nil {
+		return event.First(e.Values(d.arn[i]))
+	}
+	return e.Get(path)
 }
 
 func otherResource(e *event.Event) (typ, id string) {

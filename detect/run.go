@@ -135,11 +135,12 @@ func Run(ctx context.Context, sources []logs.Source, engine *sigma.Engine, opt O
 
 // worker reads sources and matches their events.
 type worker struct {
-	engine  *sigma.Engine
-	opt     Options
-	reader  *logs.Reader
-	matcher *sigma.Matcher
-	seen    *seen
+	engine    *sigma.Engine
+	opt       Options
+	reader    *logs.Reader
+	matcher   *sigma.Matcher
+	describer *describer
+	seen      *seen
 
 	ctx   context.Context
 	out   chan<- []hit
@@ -149,7 +150,7 @@ type worker struct {
 }
 
 func newWorker(engine *sigma.Engine, opt Options) *worker {
-	w := &worker{engine: engine, opt: opt, matcher: engine.Matcher(), seen: newSeen()}
+	w := &worker{engine: engine, opt: opt, matcher: engine.Matcher(), describer: newDescriber(engine.Schema()), seen: newSeen()}
 	w.onHit = func(r *sigma.Rule) { w.hits = append(w.hits, r) }
 	w.reader = &logs.Reader{
 		Schema: engine.Schema(), FlowFormat: opt.FlowFormat, Visit: w.event,
@@ -184,12 +185,17 @@ func (w *worker) event(e *event.Event) error {
 		return nil
 	}
 	h := hit{id: identity(e), offset: e.Offset}
+	begun := false
 	for _, r := range w.hits {
 		h.observations = append(h.observations, w.engine.Observe(r, e)...)
 		if r.Silent() {
 			continue
 		}
-		m := &Match{Rule: r, Finding: describe(w.matcher, r, e)}
+		if !begun {
+			begun = true
+			w.describer.begin(e)
+		}
+		m := &Match{Rule: r, Finding: w.describer.describe(w.matcher, r, e)}
 		if w.opt.KeepEvents {
 			m.Event = e.Clone()
 		}

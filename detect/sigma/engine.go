@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
@@ -88,7 +89,8 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		copied.conditions, copied.silent = conditions, false
 		g.add(&copied)
 		good[r] = true
-		compilers, paths = append(compilers, c), append(paths, c.paths...)
+		// Findings show the fields that the rule names.
+		compilers, paths = append(compilers, c), append(append(paths, c.paths...), shownFields(r)...)
 	}
 	for _, r := range rules {
 		if r.Correlation != nil {
@@ -112,6 +114,17 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		return g, faults
 	}
 	return g, nil
+}
+
+// shownFields are the fields that a rule wants to be shown, within bounds.
+func shownFields(r *Rule) []string {
+	var out []string
+	for _, f := range r.Fields {
+		if f != "" && len(f) <= 512 && strings.Count(f, ".") <= 32 && len(out) < 50 {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 func (g *Engine) add(r *Rule) {

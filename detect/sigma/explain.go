@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bartizan-security/bartizan/detect/event"
@@ -96,50 +97,48 @@ type Deciding struct {
 // in which the rule names them. It is for a rule that has just matched.
 func (m *Matcher) Deciding(r *Rule, e *event.Event) []Deciding {
 	m.event, m.haveRecord, m.haveFolded = e, false, false
-	var out []Deciding
-	seen := map[string]bool{}
+	out := make([]Deciding, 0, 4)
 	for _, c := range r.conditions {
-		if c.eval(m) {
-			m.deciding(c, &out, seen)
+		if len(r.conditions) == 1 || c.eval(m) {
+			m.deciding(c, &out)
 			break
 		}
 	}
 	return out
 }
 
-func (m *Matcher) deciding(x *expr, out *[]Deciding, seen map[string]bool) {
+func (m *Matcher) deciding(x *expr, out *[]Deciding) {
 	switch x.op {
 	case opNot:
 		return
 	case opItem:
 		it := x.item
-		if it.field == "" || seen[it.field] || !it.match(m) {
+		if it.field == "" || slices.ContainsFunc(*out, func(d Deciding) bool { return d.Field == it.field }) || !it.match(m) {
 			return
 		}
 		values := m.event.Values(it.slot)
 		best := -1
 		for i := range values {
-			if it.kinds == matchExistence || it.all || it.negate || it.kinds == matchField || it.one(m, &values[i]) {
+			if len(values) == 1 || it.kinds == matchExistence || it.all || it.negate || it.kinds == matchField || it.one(m, &values[i]) {
 				best = i
 				break
 			}
 		}
-		if best < 0 {
+		if best < 0 || len(values) == 1 && it.null && values[0].Kind == event.Null {
 			return // it matched because the field is missing
 		}
-		seen[it.field] = true
 		*out = append(*out, Deciding{it.field, clip(values[best].String(), 1000), it.source})
 		return
 	case opOr, opCount:
 		for _, k := range x.kids {
 			if k.eval(m) {
-				m.deciding(k, out, seen)
+				m.deciding(k, out)
 			}
 		}
 		return
 	}
 	for _, k := range x.kids {
-		m.deciding(k, out, seen)
+		m.deciding(k, out)
 	}
 }
 
