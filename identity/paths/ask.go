@@ -220,10 +220,39 @@ func (w *world) sureAllows(s *step) []identity.StatementRef {
 func (w *world) policyKeys(d *identity.Document) []string {
 	k, ok := w.keysOf[d]
 	if !ok {
-		k = inventory.Unknowns(&identity.Stack{Resource: d}, &identity.Request{})
+		k = w.asked(&identity.Stack{Resource: d})
 		w.keysOf[d] = k
 	}
 	return k
+}
+
+// asked lists the keys that a stack asks for and that the evaluator does not
+// derive. Where the estate says nothing of an organization, the keys about it
+// are such, too: whether the account is in one is not known.
+func (w *world) asked(s *identity.Stack) []string {
+	keys := inventory.Unknowns(s, &identity.Request{})
+	if w.inv.HasOrganization() {
+		return keys
+	}
+	docs := slices.Concat(s.Identity, s.Boundaries)
+	if s.Resource != nil {
+		docs = append(docs, s.Resource)
+	}
+	for _, d := range docs {
+		for _, st := range d.Policy.Statements {
+			for _, c := range st.Conditions {
+				for _, k := range c.Keys {
+					switch strings.ToLower(k.Name) {
+					case "aws:principalorgid", "aws:principalorgpaths", "aws:resourceorgid", "aws:resourceorgpaths":
+						if !slices.Contains(keys, k.Name) {
+							keys = append(keys, k.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	return keys
 }
 
 func (w *world) controlKeys(levels [][]*identity.Document) []string {

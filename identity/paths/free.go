@@ -98,17 +98,19 @@ func (b *binder) next(i, on int, values map[string]string, sofar verdict, steps 
 		b.next(i+1, 0, values, sofar, steps, at)
 		return
 	}
-	template := expand(expand(call.On[on], values), values)
-	for _, v := range b.candidates(call, template, values) {
-		if b.best.verdict == certain || b.tries >= maxTries {
-			return
+	for _, one := range strings.Split(call.On[on], alternative) {
+		template := expand(expand(one, values), values)
+		for _, v := range b.candidates(call, template, values) {
+			if b.best.verdict == certain || b.tries >= maxTries {
+				return
+			}
+			b.tries++
+			s := b.w.call(b.n, call, expand(template, v), v, b.t)
+			if s.verdict == not {
+				continue
+			}
+			b.next(i, on+1, v, min(sofar, s.verdict), append(steps, s), append(at, b.ids[i]))
 		}
-		b.tries++
-		s := b.w.call(b.n, call, expand(template, v), v, b.t)
-		if s.verdict == not {
-			continue
-		}
-		b.next(i, on+1, v, min(sofar, s.verdict), append(steps, s), append(at, b.ids[i]))
 	}
 }
 

@@ -126,6 +126,32 @@ func TestGraph(t *testing.T) {
 			h.user("eve", policy(assume("*")))
 			h.role("boss", policy(doc{"Effect": "Allow", "Principal": doc{"AWS": acct}, "Action": "sts:AssumeRole", "Condition": doc{"Bool": doc{"aws:MultiFactorAuthPresent": "true"}}}), everything)
 		}, "eve -sts-001> boss if the condition key aws:MultiFactorAuthPresent (sts:AssumeRole on " + roleARN(acct, "boss") + ")"},
+		{"whether an account is in an organization is not known without one", func(h *house) {
+			h.user("eve", policy(assume("*")))
+			h.roleIn(other, "boss", policy(doc{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole", "Condition": doc{"StringEquals": doc{"aws:PrincipalOrgID": "o-1"}}}), everything)
+		}, "eve -sts-001> boss if the condition key aws:PrincipalOrgID (sts:AssumeRole on " + roleARN(other, "boss") + ")"},
+		{"in the organization that the trust policy asks for", func(h *house) {
+			h.user("eve", policy(assume("*")))
+			h.role("boss", policy(doc{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole", "Condition": doc{"StringEquals": doc{"aws:PrincipalOrgID": "o-1"}}}), everything)
+			h.organization(policy(statement("Deny", []string{"organizations:LeaveOrganization"}, "*")))
+		}, "eve -sts-001> boss"},
+		{"in another organization", func(h *house) {
+			h.user("eve", policy(assume("*")))
+			h.role("boss", policy(doc{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole", "Condition": doc{"StringEquals": doc{"aws:PrincipalOrgID": "o-2"}}}), everything)
+			h.organization(policy(statement("Deny", []string{"organizations:LeaveOrganization"}, "*")))
+		}, ""},
+		{"a document of AWS has no account in its ARN, and tags of the instance are known", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"ssm:SendCommand"}, "arn:aws:ssm:*::document/AWS-*"),
+				statement("Allow", []string{"ssm:SendCommand"}, "arn:aws:ec2:*:*:instance/*", doc{"Condition": doc{"StringEquals": doc{"ssm:resourceTag/env": "prod"}}})))
+			h.role("web", trusts("Service", "ec2.amazonaws.com"), everything)
+			h.add("AWS::EC2::Instance", "i-1", "arn:aws:ec2:eu-west-1:"+acct+":instance/i-1", acct, "eu-west-1", doc{"IamInstanceProfile": doc{"Arn": "arn:aws:iam::" + acct + ":instance-profile/web"}})
+		}, "eve -ssm-002> web"},
+		{"an instance with another tag", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"ssm:SendCommand"}, "arn:aws:ssm:*::document/AWS-*"),
+				statement("Allow", []string{"ssm:SendCommand"}, "arn:aws:ec2:*:*:instance/*", doc{"Condition": doc{"StringEquals": doc{"ssm:resourceTag/env": "dev"}}})))
+			h.role("web", trusts("Service", "ec2.amazonaws.com"), everything)
+			h.add("AWS::EC2::Instance", "i-1", "arn:aws:ec2:eu-west-1:"+acct+":instance/i-1", acct, "eu-west-1", doc{"IamInstanceProfile": doc{"Arn": "arn:aws:iam::" + acct + ":instance-profile/web"}})
+		}, ""},
 		{"a key that the action never carries is absent, not unknown", func(h *house) {
 			h.user("eve", policy(statement("Allow", append(lambda, "sts:AssumeRole"), "*", doc{"Condition": doc{"StringEquals": doc{"ec2:Region": "eu-west-1"}}})))
 			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
@@ -252,6 +278,15 @@ func TestUnread(t *testing.T) {
 	got := route(h.find(paths.Options{}), "eve")
 	if !strings.HasPrefix(got, "eve -sts-001> boss if ") || !strings.Contains(got, "service control policies") {
 		t.Errorf("without the organization's policies: %q", got)
+	}
+	h = &house{t: t}
+	h.user("eve", nil)
+	inv, index := h.load()
+	r, err := paths.Find(inv, paths.Options{Primitives: primitives(t), Index: index, Gaps: []estate.Gap{
+		{Type: "AWS::Lambda::Function", Account: acct, Operation: "lambda:ListFunctions", Reason: "access denied"},
+		{Type: "AWS::SQS::Queue", Account: acct, Operation: "sqs:ListQueues", Reason: "access denied"}}})
+	if err != nil || len(r.Gaps) != 1 || !strings.Contains(r.Gaps[0], "AWS::Lambda::Function") {
+		t.Errorf("gaps %q, %v; want that of functions, which can run as roles", r.Gaps, err)
 	}
 	h = &house{t: t}
 	attach(h.user("eve", nil), "arn:aws:iam::"+acct+":policy/gone")

@@ -69,7 +69,7 @@ const (
 // name that the caller chooses.
 type Call struct {
 	Action  string              `yaml:"action" json:"action"`
-	On      []string            `yaml:"on" json:"on"` // each must be allowed
+	On      []string            `yaml:"on" json:"on"` // each must be allowed; in one, alternatives are parted by " or "
 	Context map[string][]string `yaml:"context,omitempty" json:"context,omitempty"`
 	Trusted bool                `yaml:"trusted,omitempty" json:"trusted,omitempty"` // the role's trust policy now names the caller
 	CLI     string              `yaml:"cli" json:"cli"`
@@ -202,38 +202,11 @@ func (c *Call) check(p *Primitive) error {
 	case c.Trusted && c.Action != "sts:AssumeRole":
 		return errors.New("trusted belongs to sts:AssumeRole")
 	}
-	for _, on := range c.On {
-		if on == "*" {
-			if !a.WildcardOnly() {
-				return errors.New("the action takes resources; * does not do")
+	for _, list := range c.On {
+		for _, on := range strings.Split(list, alternative) {
+			if err := takesOn(a, on, p.Target.ARN); err != nil {
+				return err
 			}
-			continue
-		}
-		if a.WildcardOnly() {
-			return fmt.Errorf("on %s: the action takes no resource but *", on)
-		}
-		// {…} becomes a wildcard, and the ARN of a target one of its kind.
-		shape := on
-		for from, to := range map[string]string{
-			"{role.arn}": "arn:*:iam::*:role/*", "{user.arn}": "arn:*:iam::*:user/*", "{self.arn}": "arn:*:iam::*:*",
-			"{group.arn}": "arn:*:iam::*:group/*", "{policy.arn}": "arn:*:iam::*:policy/*", "{resource.arn}": p.Target.ARN,
-		} {
-			shape = strings.ReplaceAll(shape, from, to)
-		}
-		for {
-			before, rest, open := strings.Cut(shape, "{")
-			_, after, closed := strings.Cut(rest, "}")
-			if !open || !closed {
-				break
-			}
-			shape = before + "*" + after
-		}
-		fits := false
-		for _, t := range cat.ResourceTypesOf(a) {
-			fits = fits || catalog.MatchARN(shape, t)
-		}
-		if !fits {
-			return fmt.Errorf("on %s: no resource type of the action has such an ARN", on)
 		}
 	}
 	known := cat.ActionKeys(a)
@@ -241,6 +214,49 @@ func (c *Call) check(p *Primitive) error {
 		if !slices.Contains(known, k) {
 			return fmt.Errorf("context %s: the action has no such key", k)
 		}
+	}
+	return nil
+}
+
+// alternative parts resources of which one will do.
+const alternative = " or "
+
+// takesOn checks that an action takes a resource of a step.
+func takesOn(a *catalog.Action, on, target string) error {
+	switch {
+	case on == "*" && !a.WildcardOnly():
+		return errors.New("the action takes resources; * does not do")
+	case on == "*":
+		return nil
+	case a.WildcardOnly():
+		return fmt.Errorf("on %s: the action takes no resource but *", on)
+	}
+	// {…} becomes a wildcard, and the ARN of a target one of its kind.
+	shape := on
+	for from, to := range map[string]string{
+		"{role.arn}": "arn:*:iam::*:role/*", "{user.arn}": "arn:*:iam::*:user/*", "{self.arn}": "arn:*:iam::*:*",
+		"{group.arn}": "arn:*:iam::*:group/*", "{policy.arn}": "arn:*:iam::*:policy/*", "{resource.arn}": target,
+	} {
+		shape = strings.ReplaceAll(shape, from, to)
+	}
+	for {
+		before, rest, open := strings.Cut(shape, "{")
+		_, after, closed := strings.Cut(rest, "}")
+		if !open || !closed {
+			break
+		}
+		shape = before + "*" + after
+	}
+	fits := func(shape string) bool {
+		return slices.ContainsFunc(catalog.Default().ResourceTypesOf(a), func(t *catalog.ResourceType) bool { return catalog.MatchARN(shape, t) })
+	}
+	// What AWS owns has no account in its ARN.
+	if f := strings.SplitN(shape, ":", 6); len(f) == 6 && f[4] == "" && f[3] != "" && !fits(shape) {
+		f[4] = "*"
+		shape = strings.Join(f, ":")
+	}
+	if !fits(shape) {
+		return fmt.Errorf("on %s: no resource type of the action has such an ARN", on)
 	}
 	return nil
 }

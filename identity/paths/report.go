@@ -17,7 +17,8 @@ type Options struct {
 	Read       map[string]bool        // types that the estate was read for
 	From       []*inventory.Principal // nil: every principal that is not at the goal
 	Goal       Goal
-	NoCut      bool // do not look for the smallest cut
+	NoCut      bool         // do not look for the smallest cut
+	Gaps       []estate.Gap // of the estate; those of resources that run as roles may hide paths
 }
 
 // Report is what Find found.
@@ -134,7 +135,7 @@ func Find(inv *inventory.Inventory, o Options) (*Report, error) {
 		}
 	}
 	r.Entries = s.entries()
-	r.Gaps = s.gaps(sources)
+	r.Gaps = s.gaps(sources, o.Gaps)
 	if len(reaching) > 0 && !o.NoCut {
 		if r.Cut, err = s.smallestCut(&o, reaching); err != nil {
 			return nil, err
@@ -462,9 +463,15 @@ func (s *search) entries() []Entry {
 }
 
 // gaps says what was not read and may hide paths.
-func (s *search) gaps(sources []*node) []string {
+func (s *search) gaps(sources []*node, unread []estate.Gap) []string {
 	var out []string
-	for _, g := range s.inv.Missing {
+	gaps := slices.Clone(s.inv.Missing)
+	for _, g := range unread {
+		if g.Part == "" && slices.ContainsFunc(s.prims, func(p *Primitive) bool { return p.Target.Type != "" && p.Target.Type == g.Type }) {
+			gaps = append(gaps, g)
+		}
+	}
+	for _, g := range gaps {
 		text := g.Type
 		if g.Account != "" {
 			text += " in account " + g.Account

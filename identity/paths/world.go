@@ -346,7 +346,7 @@ func (w *world) node(p *inventory.Principal, plus Plus, extra string) *node {
 				c.bits[i] |= x
 			}
 		}
-		c.keys = inventory.Unknowns(&stack, &identity.Request{})
+		c.keys = w.asked(&stack)
 		w.byKey[b.String()] = c
 		w.classes = append(w.classes, c)
 		a := w.account(p.Account)
@@ -360,11 +360,10 @@ func (w *world) node(p *inventory.Principal, plus Plus, extra string) *node {
 
 // missing lists what is not known about the rights of a principal.
 func (w *world) missing(p *inventory.Principal) []string {
-	a, err := w.inv.Decide(p, "sts:GetCallerIdentity", "*", nil)
-	if err != nil {
-		return p.Missing
+	if why := w.inv.ControlMissing(p); why != "" {
+		return append(slices.Clone(p.Missing), why)
 	}
-	return a.Missing
+	return p.Missing
 }
 
 // docBits returns the primitives' actions that some Allow statement names.

@@ -123,6 +123,7 @@ func (a *App) iamPaths(ctx context.Context, f *pathsFlags) error {
 		o.Read[t] = true
 	}
 	for g := range e.Gaps() {
+		o.Gaps = append(o.Gaps, g)
 		if g.Part == "" {
 			delete(o.Read, g.Type)
 		}
