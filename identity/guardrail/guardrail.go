@@ -100,12 +100,13 @@ type Violation struct {
 // Check proves a compiled rule over all principals of an estate. It returns the
 // violations sorted by principal, and how many principals were asked.
 func Check(inv *inventory.Inventory, r *Rule) (found []Violation, asked int) {
+	m := &memory{personal: map[*identity.Document]bool{}, answers: map[string]prove.Answer{}}
 	for _, p := range inv.Principals {
 		if !r.means(p) {
 			continue
 		}
 		asked++
-		if v, bad := check(inv, r, p); bad {
+		if v, bad := check(inv, r, p, m); bad {
 			found = append(found, v)
 		}
 	}
@@ -127,7 +128,7 @@ func (r *Rule) means(p *inventory.Principal) bool {
 	return true
 }
 
-func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal) (Violation, bool) {
+func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal, m *memory) (Violation, bool) {
 	v := Violation{Principal: p.ARN}
 	stack := inv.Stack(p, p.ARN)
 	if p.Kind == inventory.Root {
@@ -140,17 +141,16 @@ func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal) (Violation
 			missing = append(missing, why)
 		}
 		for _, resource := range orAll(r.Resources) {
-			side := prove.Side{Stack: own}
-			side.Stack.ServiceControl = append(slices.Clone(own.ServiceControl), []*identity.Document{r.bind(inv, p, resource)})
-			a := prove.Grants(side, prove.Access{Actions: r.Actions, Resources: []string{resource}})
+			a := m.grants(inv, r, p, &own, resource)
 			if p.Kind == inventory.Root && a.Verdict == prove.Yes {
 				a = confirmRoot(p, a, &own)
 			}
 			switch a.Verdict {
 			case prove.Yes:
-				v.Witness, v.Verdict = a.Witness, prove.Yes
-				v.Witness.Principal = p.ARN
-				v.By = allowedBy(v.Witness, &own)
+				v.Witness, v.Verdict = requestOf(inv, p, a.Witness), prove.Yes
+				if v.By = allowedBy(v.Witness, &own); len(v.By) == 0 && p.Kind != inventory.Root {
+					v.Verdict, v.Reason = prove.Unknown, "a request was found, but it is not confirmed with what is known of the principal"
+				}
 				if len(missing) > 0 {
 					v.Verdict, v.Reason = prove.Unknown, "could not be read: "+strings.Join(missing, "; ")
 				}
@@ -173,13 +173,110 @@ func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal) (Violation
 	return v, false
 }
 
+// memory keeps the answers for principals that share all their policies, where
+// these do not look at who asks.
+type memory struct {
+	personal map[*identity.Document]bool
+	answers  map[string]prove.Answer
+}
+
+// grants asks the prover about one principal and one resource.
+func (m *memory) grants(inv *inventory.Inventory, r *Rule, p *inventory.Principal, own *identity.Stack, resource string) prove.Answer {
+	personal := p.Kind == inventory.Root
+	if res, ok := inv.Resource(resource); ok && res.Policy != nil {
+		personal = true
+	}
+	var key strings.Builder
+	key.WriteString(resource)
+	note := func(docs []*identity.Document) {
+		key.WriteByte('|')
+		for _, d := range docs {
+			personal = personal || m.looksAtCaller(d)
+			fmt.Fprintf(&key, " %p", d)
+		}
+	}
+	note(own.Identity)
+	note(own.Boundaries)
+	for _, level := range own.ServiceControl {
+		note(level)
+	}
+	if a, ok := m.answers[key.String()]; ok && (!personal || a.Verdict == prove.No) {
+		return a
+	} else if !ok && personal && p.Kind != inventory.Root {
+		// Whoever is not excepted: if none of them can, this one cannot either.
+		a := r.ask(own, resource, r.bindAny())
+		m.answers[key.String()] = a
+		if a.Verdict == prove.No {
+			return a
+		}
+	}
+	a := r.ask(own, resource, r.bind(inv, p, resource))
+	if !personal {
+		if a.Witness != nil { // what describes the caller is not the next one's
+			w := *a.Witness
+			w.Context = map[string][]string{}
+			for k, v := range a.Witness.Context {
+				if !describesCaller(k) {
+					w.Context[k] = v
+				}
+			}
+			w.ResourceAccount = ""
+			a.Witness = &w
+		}
+		m.answers[key.String()] = a
+	}
+	return a
+}
+
+func (r *Rule) ask(own *identity.Stack, resource string, bound *identity.Document) prove.Answer {
+	side := prove.Side{Stack: *own}
+	side.Stack.ServiceControl = append(slices.Clone(own.ServiceControl), []*identity.Document{bound})
+	return prove.Grants(side, prove.Access{Actions: r.Actions, Resources: []string{resource}})
+}
+
+// bindAny is bind for all principals at once that the rule does not except.
+func (r *Rule) bindAny() *identity.Document {
+	var except []string
+	for _, e := range r.Except {
+		if strings.HasPrefix(e, "arn:") {
+			except = append(except, e)
+			continue
+		}
+		kind, name, _ := strings.Cut(e, "/")
+		except = append(except, "arn:*:iam::*:"+kind+"/"+name, "arn:*:iam::*:"+kind+"/*/"+name)
+	}
+	st := &identity.Statement{Effect: identity.Allow, Action: identity.NewList("*"), Resource: identity.NewList("*"), Conditions: r.conditions, HasCondition: len(r.conditions) > 0}
+	if len(except) > 0 {
+		st.HasCondition = true
+		st.Conditions = joined(&identity.Condition{Operator: "StringNotLike", Keys: []*identity.ConditionKey{{Name: "aws:PrincipalArn", List: *identity.NewList(except...)}}}, r.conditions)
+	}
+	d, err := identity.Compile(&identity.Policy{Version: &identity.Value{Text: identity.Version2012}, Statements: []*identity.Statement{st}}, identity.ServiceControlPolicy, "guardrail")
+	if err != nil {
+		return everything[0] // asks about everybody: the answer is then only more careful
+	}
+	return d
+}
+
+// looksAtCaller reports whether a policy asks who the caller is.
+func (m *memory) looksAtCaller(d *identity.Document) bool {
+	v, ok := m.personal[d]
+	if !ok {
+		text := strings.ToLower(d.Policy.String())
+		for _, key := range [...]string{"aws:principal", "aws:username", "aws:userid", "kms:calleraccount"} {
+			v = v || strings.Contains(text, key)
+		}
+		m.personal[d] = v
+	}
+	return v
+}
+
 // confirmRoot evaluates a witness as a request of a root user.
 func confirmRoot(p *inventory.Principal, a prove.Answer, own *identity.Stack) prove.Answer {
 	w := *a.Witness
 	w.Principal, w.ResourceAccount = p.ARN, p.Account
 	w.Context = map[string][]string{}
 	for k, v := range a.Witness.Context {
-		if !strings.HasPrefix(strings.ToLower(k), "aws:principal") && !strings.EqualFold(k, "aws:username") && !strings.EqualFold(k, "aws:userid") {
+		if !describesCaller(k) {
 			w.Context[k] = v
 		}
 	}
@@ -242,6 +339,12 @@ func (r *Rule) bind(inv *inventory.Inventory, p *inventory.Principal, resource s
 	is := &identity.Condition{Operator: "StringEquals", Keys: []*identity.ConditionKey{{Name: "aws:PrincipalAccount", List: *identity.NewList(p.Account)}}}
 	if p.Kind != inventory.Root {
 		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalArn", List: *identity.NewList(literal(p.ARN))})
+	}
+	if p.Kind == inventory.User {
+		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:username", List: *identity.NewList(literal(p.Name))})
+		if p.ID != "" {
+			is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:userid", List: *identity.NewList(p.ID)})
+		}
 	}
 	if org := inv.OrganizationID(); org != "" && inv.Member(p.Account) {
 		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalOrgID", List: *identity.NewList(org)})
@@ -311,14 +414,42 @@ func denies(s *identity.Statement, p *inventory.Principal) bool {
 	return s.Principal != nil && has(s.Principal)
 }
 
+// requestOf is a witness as a request of the principal itself, with what the
+// estate knows of it.
+func requestOf(inv *inventory.Inventory, p *inventory.Principal, w *identity.Request) *identity.Request {
+	r := inv.Request(p, w.Action, w.Resource, nil)
+	for k, v := range w.Context {
+		if !describesCaller(k) {
+			r.Context[k] = v
+		}
+	}
+	return r
+}
+
+// describesCaller reports whether a condition key depends on who asks.
+func describesCaller(key string) bool {
+	low := strings.ToLower(key)
+	return strings.HasPrefix(low, "aws:principal") || low == "aws:username" || low == "aws:userid" || low == "kms:calleraccount"
+}
+
 func allowedBy(w *identity.Request, s *identity.Stack) []string {
-	r := *w
-	r.ResourceAccount = ""
-	d, err := identity.Evaluate(&r, s)
+	c, err := identity.ParseCaller(w.Principal)
+	if err != nil {
+		return nil
+	}
+	// The question is what the principal's own policies allow: on resources that
+	// leave the decision to its account.
+	r, own := *w, *s
+	r.ResourceAccount = c.AccountID
+	own.Resource, err = identity.ParseDocument([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"`+c.AccountID+`"},"Action":"*","Resource":"*"}}`), identity.ResourcePolicy, "account")
+	if err != nil {
+		return nil
+	}
+	d, err := identity.Evaluate(&r, &own)
 	if err != nil || d.Outcome != identity.Allowed {
 		return nil
 	}
-	return refs(d.Statements)
+	return refs(slices.DeleteFunc(slices.Clone(d.Statements), func(ref identity.StatementRef) bool { return ref.Layer == identity.ResourcePolicy }))
 }
 
 func refs(list []identity.StatementRef) []string {

@@ -53,6 +53,13 @@ func TestCheck(t *testing.T) {
 		{"an exception by ARN with a wildcard", guardrail.Rule{Name: "x", Actions: stop.Actions, Except: []string{"arn:aws:iam::*:user/u*"}}, []*estate.Resource{user(t, "u", all, "")}, ""},
 		{"other accounts are not meant", guardrail.Rule{Name: "x", Actions: stop.Actions, Accounts: []string{"444455556666"}}, []*estate.Resource{user(t, "u", all, "")}, ""},
 		{"root users where the rule says so", guardrail.Rule{Name: "x", Actions: stop.Actions, Root: true}, []*estate.Resource{user(t, "u", `{"Effect":"Deny","Action":"*","Resource":"*"}`, "")}, "root yes"},
+		{"its own name in a deny", stop, []*estate.Resource{user(t, "u", all+`,{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:username":"u"}}}`, "")}, ""},
+		{"its tag in a deny", stop, []*estate.Resource{func() *estate.Resource {
+			r := user(t, "u", all+`,{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"web"}}}`, "")
+			r.Tags = map[string]string{"team": "web"}
+			return r
+		}()}, ""},
+		{"a key whose policy leaves it to the account", guardrail.Rule{Name: "x", Actions: []string{"kms:ScheduleKeyDeletion"}}, []*estate.Resource{user(t, "u", all, "")}, "user/u yes"},
 		{"a condition of the rule that the policy excludes", guardrail.Rule{Name: "x", Actions: stop.Actions, When: map[string]map[string]any{"Bool": {"aws:MultiFactorAuthPresent": "false"}}},
 			[]*estate.Resource{user(t, "u", `{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}}}`, "")}, ""},
 		{"a condition of the rule that the policy allows", guardrail.Rule{Name: "x", Actions: stop.Actions, When: map[string]map[string]any{"Bool": {"aws:MultiFactorAuthPresent": "false"}}},
@@ -100,6 +107,54 @@ func TestCompile(t *testing.T) {
 	} {
 		if err := r.Compile(); err == nil {
 			t.Errorf("%+v was accepted", r)
+		}
+	}
+}
+
+// An answer is shared only by principals whose policies do not look at them.
+func TestShared(t *testing.T) {
+	const own = `{"Effect":"Allow","Action":"cloudtrail:*","Resource":"*"}`
+	const mine = own + `,{"Effect":"Deny","Action":"cloudtrail:*","Resource":"*","Condition":{"StringEquals":{"aws:username":"b"}}}`
+	for statements, want := range map[string]int{own: 3, mine: 2} {
+		inv, err := inventory.Load(estate.New(estate.Header{}, []*estate.Resource{user(t, "a", statements, ""), user(t, "b", statements, ""), user(t, "c", statements, "")}, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := guardrail.Rule{Name: "x", Actions: []string{"cloudtrail:StopLogging"}}
+		if err := rule.Compile(); err != nil {
+			t.Fatal(err)
+		}
+		list, _ := guardrail.Check(inv, &rule)
+		certain := 0
+		for _, v := range list {
+			if v.Verdict == prove.Yes && v.Witness.Principal == v.Principal && len(v.By) == 1 {
+				certain++
+			}
+		}
+		if certain != want {
+			t.Errorf("%s: %d of %d, want %d: %+v", statements, certain, len(list), want, list)
+		}
+	}
+}
+
+// Two thousand principals, each limited by a policy that looks at them.
+func BenchmarkCheck(b *testing.B) {
+	t := &testing.T{}
+	var list []*estate.Resource
+	for i := range 2000 {
+		list = append(list, user(t, fmt.Sprintf("u%d", i), `{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"cloudtrail:*","Resource":"*","Condition":{"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/break-glass"}}}`, ""))
+	}
+	inv, err := inventory.Load(estate.New(estate.Header{}, list, nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	rule := guardrail.Rule{Name: "x", Actions: []string{"cloudtrail:StopLogging"}, Except: []string{"role/break-glass"}}
+	if err := rule.Compile(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if list, _ := guardrail.Check(inv, &rule); len(list) != 0 {
+			b.Fatal(list)
 		}
 	}
 }
