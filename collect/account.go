@@ -118,6 +118,9 @@ func (r *run) role(id string) string {
 	return "arn:" + r.partition + ":iam::" + id + ":role/" + r.Role
 }
 
+// noOrganization is what AWS answers where an account is in no organization.
+var noOrganization = []string{"AWSOrganizationsNotInUseException"}
+
 // regions are those asked for, else those enabled in the account. With an error
 // comes the region the session starts from.
 func (r *run) regions(ctx context.Context, s Session, id string) ([]string, error) {
@@ -126,6 +129,28 @@ func (r *run) regions(ctx context.Context, s Session, id string) ([]string, erro
 		slices.Sort(list)
 		return slices.Compact(list), nil
 	}
+	return r.enabled(ctx, s, id)
+}
+
+// exist refuses a region asked for that the caller's account does not have, if
+// AWS says which it has: a slip of the pen would fail in every service.
+func (r *run) exist(ctx context.Context, s Session) error {
+	if len(r.Regions) == 0 {
+		return nil
+	}
+	enabled, err := r.enabled(ctx, s, r.account)
+	if err != nil {
+		return nil // what is not known is found out by asking the region
+	}
+	for _, region := range r.Regions {
+		if !slices.Contains(enabled, region) {
+			return fmt.Errorf("%w: %q in account %s; enabled are %s", ErrRegion, region, r.account, strings.Join(enabled, ", "))
+		}
+	}
+	return nil
+}
+
+func (r *run) enabled(ctx context.Context, s Session, id string) ([]string, error) {
 	var list []string
 	out, err := r.call(ctx, s.In(r.home), r.home, "ec2", "DescribeRegions", nil)
 	for _, v := range (path{"Regions", "[]", "RegionName"}).all(out) {
@@ -172,7 +197,7 @@ func (a *accountRun) facts(ctx context.Context, out *estate.Account) {
 	org, err := a.patient(ctx, a.limits.of("organizations", a.home, a.Parallel), a.api(a.home), "organizations", "DescribeOrganization", nil)
 	if err != nil {
 		// Not known: ask, and let AWS refuse. Without an organization, AWS says so.
-		a.management = !matches(err, []string{"AWSOrganizationsNotInUseException"})
+		a.management = !matches(err, noOrganization)
 		return
 	}
 	management := fmt.Sprint((path{"Organization", "MasterAccountId"}).first(org))
@@ -224,6 +249,9 @@ func unique(list []*estate.Resource) []*estate.Resource {
 		return was
 	})
 }
+
+// ErrRegion says that a region asked for is not enabled in the account.
+var ErrRegion = errors.New("a region is not enabled")
 
 var errNonsense = errors.New("the answer is not what AWS's model says")
 

@@ -149,7 +149,7 @@ func (r *run) try(ctx context.Context, s Session, types []*Type, needs []Need, d
 		}
 		_, err = r.call(ctx, s.In(region), region, t.List.Service, t.List.Operation, m)
 		switch {
-		case err == nil, matches(err, t.List.absent), matches(err, r.Catalogue.unavailable), notOffered(err):
+		case err == nil, matches(err, t.List.absent), matches(err, r.Catalogue.unavailable), notOffered(err), matches(err, noOrganization):
 			state[action] = true
 		case awsapi.IsAccessDenied(err) && t.When != "":
 			// Only the management account may: nothing is said about the policy.

@@ -141,6 +141,9 @@ func Run(ctx context.Context, s Session, o Options, w io.Writer) (*Summary, erro
 		return nil, fmt.Errorf("collect: %w", err)
 	}
 	r.scope = accounts
+	if err := r.exist(ctx, s); err != nil {
+		return nil, fmt.Errorf("collect: %w", err)
+	}
 	regions, _ := r.regions(ctx, s, r.account)
 	head := estate.Header{Time: o.Time, Caller: r.caller, Tool: o.Tool,
 		Scope: estate.Scope{Accounts: accounts, Regions: regions, Types: typeNames(r.types)}}

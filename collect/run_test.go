@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -17,6 +18,21 @@ import (
 	"github.com/bartizan-security/bartizan/collect"
 	"github.com/bartizan-security/bartizan/estate"
 )
+
+// A region that is not enabled is refused before anything is read, unless AWS
+// does not say which are.
+func TestRegionThatIsNotEnabled(t *testing.T) {
+	f := newFake()
+	_, err := collect.Run(t.Context(), fakeSession{f, "111111111111"}, collect.Options{Catalogue: catalogue(t), Regions: []string{"eu-west-1", "mars-1"}}, io.Discard)
+	if !errors.Is(err, collect.ErrRegion) || !strings.Contains(err.Error(), `"mars-1"`) {
+		t.Errorf("got %v, want that mars-1 is not enabled", err)
+	}
+	f.on("ec2:DescribeRegions", func(call) (m, error) { return nil, failure("UnauthorizedOperation", "") })
+	f.on("account:ListRegions", func(call) (m, error) { return nil, failure("AccessDeniedException", "") })
+	if _, err := collect.Run(t.Context(), fakeSession{f, "111111111111"}, collect.Options{Catalogue: catalogue(t), Regions: []string{"eu-west-1"}}, io.Discard); err != nil {
+		t.Errorf("got %v where AWS does not say which regions there are", err)
+	}
+}
 
 // A bucket is listed once, read in its own region, and keeps AWS's shapes; what
 // does not exist is nil, what is secret is redacted.

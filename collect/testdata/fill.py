@@ -177,7 +177,7 @@ waf = aws("wafv2").create_web_acl(Name="web", Scope="REGIONAL", DefaultAction={"
     "SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "web"})["Summary"]["Id"]
 note("AWS::WAFv2::WebACL", waf)
 zone = aws("route53", "us-east-1").create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
-note("AWS::Route53::HostedZone", zone)
+note("AWS::Route53::HostedZone", zone.split("/")[-1])
 api = aws("apigateway").create_rest_api(name="public")["id"]
 note("AWS::ApiGateway::RestApi", api)
 http = aws("apigatewayv2").create_api(Name="http", ProtocolType="HTTP")["ApiId"]

@@ -118,6 +118,9 @@ func (f *collectFlags) write(ctx context.Context, a *App, s collect.Session, o c
 	if name == "" {
 		name = "estate.jsonl.zst"
 	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return usageErrorf("write snapshot: %s is a directory; name a file in it with -o", name)
+	}
 	partial := name + partialEnding
 	if partial == f.resume {
 		partial = name + ".resumed" + partialEnding
@@ -137,8 +140,14 @@ func (f *collectFlags) write(ctx context.Context, a *App, s collect.Session, o c
 		err = e
 	}
 	if err != nil {
+		err = collectError(err)
+		var e *Error
+		if info, failed := os.Stat(partial); failed == nil && info.Size() > 0 && errors.As(err, &e) {
+			e.Hint += "; what was read is kept, 'bartizan collect --resume " + partial + "' reads the rest"
+			return err
+		}
 		os.Remove(partial)
-		return collectError(err)
+		return err
 	}
 	if f.out == "" {
 		name = "estate-" + sum.Header.Scope.Accounts[0] + ".jsonl.zst"
@@ -147,7 +156,7 @@ func (f *collectFlags) write(ctx context.Context, a *App, s collect.Session, o c
 		}
 	}
 	if err := os.Rename(partial, name); err != nil {
-		return incompleteErrorf("write snapshot: %w", err)
+		return &Error{Code: ExitIncomplete, Err: fmt.Errorf("write snapshot: %w", err), Hint: "the snapshot is " + partial}
 	}
 	if f.resume == name+partialEnding {
 		os.Remove(f.resume)

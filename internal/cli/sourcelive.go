@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -35,6 +37,12 @@ func (s awsSession) Assume(ctx context.Context, roleARN, externalID string) (col
 
 // session makes a session from the flags and the environment; no request is sent.
 func (f *estateFlags) session(ctx context.Context, a *App) (collect.Session, error) {
+	for _, from := range []struct{ name, url string }{{"--endpoint-url", f.endpoint}, {"AWS_ENDPOINT_URL", a.Getenv("AWS_ENDPOINT_URL")}} {
+		u, err := url.Parse(from.url)
+		if from.url != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			return nil, usageErrorf("%s %q: want a URL such as https://host:port", from.name, from.url)
+		}
+	}
 	c, err := awsapi.New(ctx, awsapi.Options{Profile: f.profile, Region: f.region, Endpoint: f.endpoint,
 		MaxAttempts: 3, UserAgent: "bartizan/" + version(), Clock: a.Now})
 	if err != nil {
@@ -121,7 +129,13 @@ func (f *estateFlags) openFiles(a *App, path string) (*opened, error) {
 // collectError gives an error of collecting its exit code and the next step.
 func collectError(err error) error {
 	e := &Error{Code: ExitIncomplete, Err: err, Hint: "'bartizan doctor' says who you are and what is missing"}
+	var file *fs.PathError
 	switch {
+	case errors.As(err, &file):
+		e.Hint = "free space, or choose another place with -o"
+	case errors.Is(err, collect.ErrRegion):
+		e.Code = ExitUsage
+		e.Hint = "check --regions"
 	case awsapi.IsBadCredentials(err), errors.Is(err, awsapi.ErrNoCredentials):
 		e.Code = ExitUsage
 		e.Hint = "give valid credentials: AWS_PROFILE, 'aws sso login', or --profile NAME"
