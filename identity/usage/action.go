@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/bartizan-security/bartizan/identity/catalog"
@@ -176,6 +177,7 @@ func (c *Call) ResourcesOf(action string) (arns []string, ok bool) {
 		}
 		complete = complete && (hit || !r.Required)
 	}
+	slices.Sort(arns)
 	return arns, complete && len(arns) > 0
 }
 

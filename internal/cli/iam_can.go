@@ -44,6 +44,7 @@ Exit code: 0 allowed, 1 denied, 3 unknown or unreadable.`,
 		if err != nil {
 			return err
 		}
+		a.checkAction(args[1])
 		w, err := f.openWorld(c.Context(), a, false)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"github.com/bartizan-security/bartizan/estate"
 	"github.com/bartizan-security/bartizan/finding/report"
 	"github.com/bartizan-security/bartizan/identity"
+	"github.com/bartizan-security/bartizan/identity/catalog"
 	"github.com/bartizan-security/bartizan/identity/inventory"
 )
 
@@ -156,6 +157,19 @@ func (w *world) decide(s subject, action, resource string, context map[string][]
 		return ans, usageErrorf("%w", err)
 	}
 	return ans, nil
+}
+
+// checkAction says when an action is not one that AWS documents.
+func (a *App) checkAction(action string) {
+	c := catalog.Default()
+	if _, ok := c.Action(action); ok {
+		return
+	}
+	if near := c.NearestAction(action); near != "" {
+		a.warnf("%s is no action that AWS documents; did you mean %s?", report.Plain(action), near)
+		return
+	}
+	a.warnf("%s is no action that AWS documents", report.Plain(action))
 }
 
 // statementOutput is a statement that decided, with its text.

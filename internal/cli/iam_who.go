@@ -42,6 +42,7 @@ estate could not be read.`,
 		if len(args) == 2 {
 			resource = args[1]
 		}
+		a.checkAction(args[0])
 		w, err := f.openWorld(c.Context(), a, false)
 		if err != nil {
 			return err
