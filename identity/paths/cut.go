@@ -305,7 +305,7 @@ func (c *cutter) settleOn(exact bool) ([]int, bool) {
 		}
 		before := len(c.clauses)
 		left := c.collect(done)
-		if len(c.clauses) > before || round == 0 {
+		if round < 2*mostRounds && (len(c.clauses) > before || round == 0) {
 			chosen, optimal = hit(c.clauses, len(c.changes), exact && round < mostRounds && len(c.clauses) < mostClauses)
 			continue
 		}

@@ -51,8 +51,11 @@ func (r *Report) drawing() *drawing {
 		b := byKey[key]
 		if b == nil {
 			b = &box{key: key, label: shortARN(arn), full: arn, detail: accountOf(arn), kind: kindOf(arn), rank: rank}
-			if gain != "" {
-				b.detail += " with " + gain
+			switch {
+			case strings.HasPrefix(gain, "the policies of "):
+				b.detail += " + " + shortARN(strings.TrimPrefix(gain, "the policies of "))
+			case gain != "":
+				b.detail += " + added policy"
 			}
 			byKey[key] = b
 			d.boxes = append(d.boxes, b)
@@ -237,7 +240,7 @@ func (r *Report) WriteSVG(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, `<g><title>%s</title><rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="6"/>`, xmlText(n.full), class, x(n), y(n), boxWidth, boxHeight)
 		fmt.Fprintf(&b, `<text class="t" x="%d" y="%d">%s</text><text class="d" x="%d" y="%d">%s</text></g>`+"\n",
-			x(n)+10, y(n)+18, xmlText(clip(n.label, 32)), x(n)+10, y(n)+34, xmlText(clip(n.detail, 40)))
+			x(n)+10, y(n)+18, xmlText(clip(n.label, 32)), x(n)+10, y(n)+34, xmlText(clip(n.detail, 36)))
 	}
 	note := "solid: certain, dashed: possible"
 	if len(d.boxes) == 0 {

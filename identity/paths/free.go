@@ -16,8 +16,12 @@ type binding struct {
 	at      []int   // the call of each step
 }
 
-// maxTries bounds the names that are tried for one primitive and class.
-const maxTries = 48
+// Bounds on the names that are tried for one primitive and class, and on the
+// patterns that they come from.
+const (
+	maxTries     = 48
+	mostPatterns = 200
+)
 
 // binder looks for names under which a node may make some calls.
 type binder struct {
@@ -165,7 +169,7 @@ func (w *world) patterns(n *node, action string) []string {
 			}
 			for _, t := range texts {
 				t = strings.ReplaceAll(t, "${aws:username}", n.p.Name)
-				if t != "*" && !strings.Contains(t, "${") {
+				if t != "*" && !strings.Contains(t, "${") && len(out) < mostPatterns {
 					out = append(out, t)
 				}
 			}
@@ -177,7 +181,7 @@ func (w *world) patterns(n *node, action string) []string {
 // witness finds values for the open names of a template under which it matches
 // a pattern with * and ?.
 func witness(template, pattern string) (map[string]string, bool) {
-	if len(template) > 2048 || len(pattern) > 2048 {
+	if len(template) > 1024 || len(pattern) > 1024 {
 		return nil, false
 	}
 	m := &matcher{pattern: pattern, failed: map[[3]int]bool{}, values: map[string]string{}}

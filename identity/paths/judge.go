@@ -11,7 +11,10 @@ import (
 
 // try judges a primitive for one node and target.
 func (s *search) try(n *node, p *Primitive, t target) *edge {
-	s.tries++
+	if s.tries++; s.tries > mostTries {
+		s.full = true
+		return nil
+	}
 	e := &edge{prim: p, class: n.class, target: t, verdict: certain}
 	assume := func(v verdict, text string) bool {
 		if e.verdict = min(e.verdict, v); v == possible {

@@ -40,10 +40,11 @@ func (e *edge) actors(visit func(*node)) {
 	}
 }
 
-// most bounds what a search keeps.
+// Bounds of a search. One that hits them says so.
 const (
 	mostNodes = 400_000
-	mostEdges = 2_000_000
+	mostEdges = 300_000
+	mostTries = 1_500_000
 )
 
 // search finds every edge that leads towards the goal.

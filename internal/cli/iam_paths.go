@@ -128,6 +128,9 @@ func (a *App) iamPaths(ctx context.Context, f *pathsFlags) error {
 			delete(o.Read, g.Type)
 		}
 	}
+	if !inv.HasOrganization() {
+		a.notef("%s says nothing of an organization: control policies are taken not to exist", report.Plain(src.Name))
+	}
 	o.Index = e.Index()
 	if o.From, err = sourcesNamed(inv, f.from); err != nil {
 		return err
@@ -138,6 +141,9 @@ func (a *App) iamPaths(ctx context.Context, f *pathsFlags) error {
 		return &Error{Code: ExitUsage, Err: err}
 	case err != nil:
 		return err
+	}
+	if n := len(o.From) - rep.Asked; n > 0 {
+		a.notef("%d of the principals of --from %s there already", n, plural(n, "is", "are"))
 	}
 	for i, g := range rep.Gaps {
 		if i == 5 {
