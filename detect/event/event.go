@@ -319,25 +319,68 @@ func (e *Event) fill(n *node, k, start, end int) {
 	if slot >= 0 {
 		e.set(slot, Value{undecoded, b[start:end]})
 	}
-	if sub == nil {
-		return
+	if sub != nil && b[start] == '{' {
+		e.fillObject(sub, b[:end], start)
 	}
-	seen := false
-	_, _ = eachMember(b[:end], start, func(m member) bool {
-		c := sub.find(m.key)
-		if c < 0 {
-			return true
+}
+
+// fillObject decodes the object at b[start] into the slots below a node, in one
+// pass, and returns the index after it. The last of members of one name counts.
+func (e *Event) fillObject(n *node, b []byte, start int) int {
+	i := SkipSpace(b, start+1)
+	if i < len(b) && b[i] == '}' {
+		return i + 1
+	}
+	var seen uint64 // members that were there, as far as 64 bits tell them apart
+	for {
+		key, at, err := nextKey(b, i)
+		if err != nil || at >= len(b) {
+			break
 		}
-		if s := sub.subs[c]; s != nil && seen {
-			for _, below := range s.below { // given twice: the last one counts
-				e.stamp[below] = e.now - 1
-				delete(e.multi, below)
+		c := n.find(key)
+		var end int
+		if c >= 0 && n.subs[c] != nil {
+			bit := uint64(1) << (c & 63)
+			if seen&bit != 0 {
+				for _, s := range n.subs[c].below {
+					e.stamp[s] = e.now - 1
+					delete(e.multi, s)
+				}
+			}
+			seen |= bit
+		}
+		if c >= 0 && n.subs[c] != nil && b[at] == '{' {
+			end = e.fillObject(n.subs[c], b, at)
+			if s := n.slots[c]; s >= 0 {
+				e.set(s, Value{undecoded, b[at:end]})
+			}
+		} else {
+			if end, err = SkipValue(b, at); err != nil {
+				break
+			}
+			if c >= 0 {
+				e.fill(n, c, at, end)
 			}
 		}
-		seen = true
-		e.fill(sub, c, m.start, m.end)
-		return true
-	})
+		i = end
+		if i < len(b) && b[i] != ',' && b[i] != '}' {
+			i = SkipSpace(b, i)
+		}
+		if i < len(b) && b[i] == '}' {
+			return i + 1
+		}
+		if i >= len(b) || b[i] != ',' {
+			break
+		}
+		if i++; i < len(b) && b[i] <= ' ' {
+			i = SkipSpace(b, i)
+		}
+	}
+	// What is no JSON in detail: the scan of the record has found an end.
+	if end, err := SkipValue(b, start); err == nil {
+		return end
+	}
+	return len(b)
 }
 
 // scalar makes a Value of JSON text that is no array.

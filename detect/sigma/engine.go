@@ -24,6 +24,7 @@ type Engine struct {
 	byKind       map[event.Kind][]*Rule
 	correlations []*Rule
 	warnings     []string
+	memos        int // how many tests are remembered while an event is matched
 }
 
 // Compile links rules, filters and correlations and compiles them. Rules with
@@ -104,9 +105,20 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 	fields, err := g.link()
 	faults = append(faults, err...)
 	g.schema = event.NewSchema(append(append(paths, fields...), opt.Fields...)...)
+	memos := map[string]int{}
 	for _, c := range compilers {
 		c.bind(g.schema)
+		for _, it := range c.items {
+			if it.dear() {
+				key := it.sameTest()
+				if memos[key] == 0 {
+					memos[key] = len(memos) + 1
+				}
+				it.memo = memos[key]
+			}
+		}
 	}
+	g.memos = len(memos)
 	for _, r := range g.correlations {
 		r.Correlation.bind(g.schema)
 	}

@@ -20,7 +20,7 @@ type Explanation struct {
 // Explain evaluates every part of a rule on one event, also those that the
 // matcher need not look at.
 func (m *Matcher) Explain(r *Rule, e *event.Event) Explanation {
-	m.event, m.haveRecord, m.haveFolded = e, false, false
+	m.begin(e)
 	out := Explanation{Text: "any condition"}
 	for _, c := range r.conditions {
 		x := m.explain(c)
@@ -96,7 +96,7 @@ type Deciding struct {
 // Deciding returns the fields that made the rule match the event, in the order
 // in which the rule names them. It is for a rule that has just matched.
 func (m *Matcher) Deciding(r *Rule, e *event.Event) []Deciding {
-	m.event, m.haveRecord, m.haveFolded = e, false, false
+	m.begin(e)
 	out := make([]Deciding, 0, 4)
 	for _, c := range r.conditions {
 		if len(r.conditions) == 1 || c.eval(m) {

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"unsafe"
@@ -32,6 +33,18 @@ type item struct {
 	refs     []fieldRef
 	values   []string // as written, for explanations
 	line     int
+	memo     int // the number that items of the same test share, from 1; 0 is none
+}
+
+// dear reports whether the result of a test is worth remembering: other rules
+// ask the same of the same event.
+func (it *item) dear() bool {
+	return it.field != "" && (it.kinds == matchRegexp || len(it.networks) > 8 || it.cost() > 8)
+}
+
+// sameTest is equal for items that test the same.
+func (it *item) sameTest() string {
+	return fmt.Sprintf("%q %v %v %d %d %d %d %q", it.source, it.null, it.exists, len(it.numbers), len(it.patterns), len(it.exact), len(it.regexps), it.values)
 }
 
 type itemKind uint8
@@ -101,7 +114,17 @@ func (it *item) cost() int {
 
 // match evaluates the item for the matcher's event.
 func (it *item) match(m *Matcher) bool {
-	return it.positive(m) != it.negate
+	if it.memo == 0 {
+		return it.positive(m) != it.negate
+	}
+	known := &m.memo[it.memo]
+	if *known>>1 != m.now {
+		*known = m.now << 1
+		if it.positive(m) != it.negate {
+			*known |= 1
+		}
+	}
+	return *known&1 == 1
 }
 
 func (it *item) positive(m *Matcher) bool {

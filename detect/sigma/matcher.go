@@ -19,17 +19,25 @@ type Matcher struct {
 	haveFolded          bool
 
 	trail *index
+	now   uint64   // the number of the event at hand
+	memo  []uint64 // by item.memo: that number and the result
+}
+
+// begin takes the next event.
+func (m *Matcher) begin(e *event.Event) {
+	m.event, m.haveRecord, m.haveFolded = e, false, false
+	m.now++
 }
 
 // Matcher returns a new matcher.
 func (g *Engine) Matcher() *Matcher {
-	return &Matcher{engine: g, trail: newIndex(g)}
+	return &Matcher{engine: g, trail: newIndex(g), memo: make([]uint64, g.memos+1)}
 }
 
 // Match calls hit for every rule that matches the event, in the engine's order.
 // The event must have been read with the engine's schema.
 func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
-	m.event, m.haveRecord, m.haveFolded = e, false, false
+	m.begin(e)
 	rules := m.engine.byKind[e.Kind]
 	if e.Kind != event.CloudTrail {
 		for _, r := range rules {
@@ -52,7 +60,7 @@ func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 
 // Matches reports whether one rule matches the event.
 func (m *Matcher) Matches(r *Rule, e *event.Event) bool {
-	m.event, m.haveRecord, m.haveFolded = e, false, false
+	m.begin(e)
 	return m.matches(r)
 }
 
