@@ -131,20 +131,24 @@ func (c *Correlator) Add(m *detect.Match) {
 	if e := m.Event; e != nil {
 		k.who, k.source, k.err = c.caller(e), clip(e.SourceIP()), clip(e.ErrorCode())
 	} else {
-		k.who = c.intern(who{kind: event.CloudTrail, arn: arnOnly(f.Actor), typ: typeOf(f.Actor), name: f.Actor, account: f.Resource.Account})
+		k.who = c.named(f)
 	}
-	c.add(k, f, m.Event, 1)
+	c.add(k, f, m.Event)
 }
 
-// AddFinding takes a finding that is no rule's match, such as an anomaly, with
-// the event it is about.
-func (c *Correlator) AddFinding(f *finding.Finding, tactics []string, e *event.Event) {
+// AddFinding takes a finding that is no rule's match, such as an anomaly.
+func (c *Correlator) AddFinding(f *finding.Finding) {
 	r := c.rules[f.RuleID]
 	if r == nil {
-		r = &rule{f.RuleID, f.Title, f.Severity, tactics, f.Techniques}
+		r = &rule{f.RuleID, f.Title, f.Severity, nil, f.Techniques}
 		c.rules[f.RuleID] = r
 	}
-	c.add(stepKey{rule: r, who: c.caller(e), source: clip(e.SourceIP()), err: clip(e.ErrorCode()), typ: f.Resource.Type, id: f.Resource.ID}, f, nil, 1)
+	c.add(stepKey{rule: r, who: c.named(f), typ: f.Resource.Type, id: f.Resource.ID}, f, nil)
+}
+
+// named is the caller of a finding without an event.
+func (c *Correlator) named(f *finding.Finding) *who {
+	return c.intern(who{kind: event.CloudTrail, arn: arnOnly(f.Actor), typ: typeOf(f.Actor), name: f.Actor, account: f.Resource.Account})
 }
 
 func arnOnly(s string) string {
@@ -154,7 +158,7 @@ func arnOnly(s string) string {
 	return ""
 }
 
-func (c *Correlator) add(k stepKey, f *finding.Finding, e *event.Event, n int) {
+func (c *Correlator) add(k stepKey, f *finding.Finding, e *event.Event) {
 	at := int64(0)
 	if !f.Time.IsZero() {
 		at = f.Time.UnixMilli()
@@ -169,7 +173,7 @@ func (c *Correlator) add(k stepKey, f *finding.Finding, e *event.Event, n int) {
 		s = &step{stepKey: k, first: at, last: at}
 		c.steps[k] = s
 	}
-	s.count += n
+	s.count++
 	s.first, s.last = min(s.first, at), max(s.last, at)
 	for _, id := range f.EventIDs[:min(len(f.EventIDs), maxRefs)] {
 		s.ref(ref{at, clip(id)})

@@ -17,8 +17,10 @@ import (
 	"github.com/bartizan-security/bartizan/awsapi"
 	"github.com/bartizan-security/bartizan/catalog"
 	"github.com/bartizan-security/bartizan/detect"
+	"github.com/bartizan-security/bartizan/detect/baseline"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/finding"
 	"github.com/bartizan-security/bartizan/finding/report"
 )
 
@@ -30,6 +32,7 @@ type ruleFlags struct {
 	placeholders []string
 	files        []string
 	extra        []*sigma.Rule // that are always there and not the user's
+	fields       []string      // that somebody reads beside the rules
 }
 
 func addRuleFlags(c *cobra.Command) *ruleFlags {
@@ -108,7 +111,7 @@ func (f *ruleFlags) all(a *App) ([]*sigma.Rule, error) {
 }
 
 func (f *ruleFlags) options() (sigma.Options, error) {
-	opt := sigma.Options{Placeholders: map[string][]string{}, Fields: detect.Fields()}
+	opt := sigma.Options{Placeholders: map[string][]string{}, Fields: append(detect.Fields(), f.fields...)}
 	for _, file := range f.files {
 		src, err := os.ReadFile(file)
 		if err != nil {
@@ -254,7 +257,8 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 	}
 	rules := addRuleFlags(c)
 	incidents := addIncidentFlags(c)
-	c.AddCommand(newDetectCoverageCommand(a))
+	habits := addBaselineFlags(c)
+	c.AddCommand(newDetectCoverageCommand(a), newDetectBaselineCommand(a))
 	flags := addReportFlags(c, "low")
 	c.Flags().StringVar(&flowFormat, "flow-format", "", "format of flow logs that have no header line, as given to AWS: '${version} ${srcaddr} …'")
 	live.addFlags(c)
@@ -277,6 +281,9 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 		if err := incidents.addRule(rules); err != nil {
 			return err
 		}
+		if habits.state != "" {
+			rules.fields = baseline.Fields()
+		}
 		engine, err := rules.engine(a)
 		if err != nil {
 			return err
@@ -290,13 +297,19 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 			return err
 		}
 		defer out.abort()
+		if err := habits.open(a); err != nil {
+			return err
+		}
+		opt := detect.Options{Workers: workers, FlowFormat: flowFormat, KeepEvents: incidents.keepEvents()}
+		if habits.judge != nil {
+			inTime(sources)
+			opt.Each = habits.judge.Add
+		}
 		n := len(engine.Rules()) - len(rules.extra)
 		a.notef("%d %s, %d %s", n, plural(n, "rule", "rules"), len(sources), plural(len(sources), "file", "files"))
 		problems := &problemList{a: a}
-		stats, err := detect.Run(c.Context(), sources, engine, detect.Options{
-			Workers: workers, FlowFormat: flowFormat, Problem: problems.add, Skipped: problems.skip,
-			KeepEvents: incidents.keepEvents(),
-		}, func(m *detect.Match) error { return incidents.add(out, m) })
+		opt.Problem, opt.Skipped = problems.add, problems.skip
+		stats, err := detect.Run(c.Context(), sources, engine, opt, func(m *detect.Match) error { return incidents.add(out, m) })
 		if err != nil {
 			var e *Error
 			if errors.As(err, &e) {
@@ -309,6 +322,9 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 		}
 		stats.Matches -= incidents.links
 		a.detectSummary(stats, problems.skipped)
+		if err := habits.finish(a, func(f *finding.Finding) error { return incidents.anomaly(out, f) }); err != nil {
+			return err
+		}
 		incidents.finish(a, out)
 		return out.close(nil)
 	}

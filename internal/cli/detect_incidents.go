@@ -109,6 +109,18 @@ func (f *incidentFlags) addRule(rules *ruleFlags) error {
 // keepEvents reports whether add needs the events of the matches.
 func (f *incidentFlags) keepEvents() bool { return f.join != nil || len(f.suppress) > 0 }
 
+// anomaly takes a finding of the baseline.
+func (f *incidentFlags) anomaly(out *findingReport, x *finding.Finding) error {
+	f.suppressor.Apply(x, "")
+	if err := out.addTo(x); err != nil {
+		return err
+	}
+	if f.join != nil && x.Status == finding.StatusFail {
+		f.join.AddFinding(x)
+	}
+	return nil
+}
+
 // add takes a match: it is suppressed, reported and joined.
 func (f *incidentFlags) add(out *findingReport, m *detect.Match) error {
 	if m.Rule.Name == incident.LinkRuleName {

@@ -1,0 +1,375 @@
+package baseline_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/bartizan-security/bartizan/detect/baseline"
+	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/finding"
+)
+
+const account = "111122223333"
+
+// monday is the first hour of a week.
+var monday = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+
+var schema = event.NewSchema(baseline.Fields()...)
+
+// ev is one event: when, who, what; from is the address.
+type ev struct {
+	at             time.Time
+	who, call      string // bob; iam:CreateUser
+	from, region   string
+	agent, err     string
+	secret, bucket string
+	id             string
+	typ            string
+}
+
+func (v ev) event(t testing.TB) *event.Event {
+	t.Helper()
+	service, name, _ := strings.Cut(v.call, ":")
+	id := map[string]any{"type": "IAMUser", "arn": "arn:aws:iam::" + account + ":user/" + v.who, "accountId": account, "userName": v.who}
+	if v.typ != "" {
+		id = map[string]any{"type": v.typ, "invokedBy": v.who}
+	}
+	if role, session, ok := strings.Cut(v.who, "/"); ok {
+		id = map[string]any{"type": "AssumedRole", "arn": "arn:aws:sts::" + account + ":assumed-role/" + role + "/" + session, "accountId": account,
+			"sessionContext": map[string]any{"sessionIssuer": map[string]any{"arn": "arn:aws:iam::" + account + ":role/" + role}}}
+		if strings.HasPrefix(role, "AWSReservedSSO_") {
+			id["sessionContext"].(map[string]any)["sessionIssuer"].(map[string]any)["arn"] = "arn:aws:iam::" + account + ":role/aws-reserved/sso.amazonaws.com/" + role
+		}
+	}
+	if v.from == "" {
+		v.from = "198.51.100.10"
+	}
+	if v.region == "" {
+		v.region = "eu-west-1"
+	}
+	if v.agent == "" {
+		v.agent = "aws-cli/2.31.0 md/awscrt"
+	}
+	if v.id == "" {
+		v.id = fmt.Sprintf("%d-%s-%s", v.at.Unix(), v.who, v.call)
+	}
+	doc := map[string]any{"eventVersion": "1.11", "eventTime": v.at.UTC().Format(time.RFC3339), "eventID": v.id, "eventSource": service + ".amazonaws.com", "eventName": name,
+		"awsRegion": v.region, "recipientAccountId": account, "sourceIPAddress": v.from, "userAgent": v.agent, "userIdentity": id, "requestParameters": map[string]any{}}
+	if v.err != "" {
+		doc["errorCode"] = v.err
+	}
+	if v.secret != "" {
+		doc["requestParameters"] = map[string]any{"secretId": v.secret}
+	}
+	if v.bucket != "" {
+		doc["requestParameters"] = map[string]any{"bucketName": v.bucket}
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := event.Parse(schema, event.CloudTrail, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// usual is six weeks of work: bob and others on weekdays at nine, reading two
+// secrets a day; app every hour.
+func usual() []ev {
+	var out []ev
+	for day := range 42 {
+		t := monday.AddDate(0, 0, day)
+		if day%7 < 5 {
+			for _, who := range []string{"bob", "ann", "AWSReservedSSO_Dev_1/eve@acme.example", "AWSReservedSSO_Dev_1/joe@acme.example"} {
+				for i, call := range []string{"ec2:DescribeInstances", "s3:ListBuckets", "lambda:UpdateFunctionCode"} {
+					out = append(out, ev{at: t.Add(9*time.Hour + time.Duration(i)*time.Minute), who: who, call: call})
+				}
+				for i := range 2 {
+					out = append(out, ev{at: t.Add(9*time.Hour + time.Duration(10+i)*time.Minute), who: who, call: "secretsmanager:GetSecretValue", secret: fmt.Sprint("s", i)})
+				}
+			}
+			out = append(out, ev{at: t.Add(9 * time.Hour), who: "AWSReservedSSO_Dev_1/joe@acme.example", call: "ecs:UpdateService"})
+		}
+		for h := range 24 {
+			out = append(out, ev{at: t.Add(time.Duration(h) * time.Hour), who: "app/run", call: "s3:PutObject", bucket: "data", from: "10.0.0.9"})
+		}
+	}
+	return out
+}
+
+func learn(t testing.TB, events []ev) *baseline.State {
+	t.Helper()
+	s := baseline.New()
+	l := baseline.NewLearner(s)
+	for _, v := range events {
+		l.Add(v.event(t))
+	}
+	l.Finish()
+	return s
+}
+
+func judge(t testing.TB, s *baseline.State, opt baseline.Options, events []ev) ([]*finding.Finding, *baseline.Judge) {
+	t.Helper()
+	var out []*finding.Finding
+	j := baseline.NewJudge(s, opt, func(f *finding.Finding) error { out = append(out, f); return nil })
+	for _, v := range events {
+		if err := j.Add(v.event(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	return out, j
+}
+
+// terms are the evidence of the findings, as rule value +points.
+func terms(fs []*finding.Finding) []string {
+	var out []string
+	for _, f := range fs {
+		for _, e := range f.Evidence {
+			points, _, _ := strings.Cut(e.Note, ":")
+			out = append(out, fmt.Sprintf("%s %v %s", e.Path, e.Value, points))
+		}
+	}
+	return out
+}
+
+// TestTerms: what adds to a score, and what does not. The day is a Monday after
+// six usual weeks.
+func TestTerms(t *testing.T) {
+	places, err := baseline.ReadPlaces(strings.NewReader("cidr,lat,lon,name\n198.51.100.0/24,52.37,4.90,Amsterdam\n203.0.113.0/24,-33.87,151.21,Sydney\n192.0.2.0/24,51.92,4.48,Rotterdam\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := learn(t, usual())
+	nine := monday.AddDate(0, 0, 42).Add(9 * time.Hour)
+	at := func(minutes int) time.Time { return nine.Add(time.Duration(minutes) * time.Minute) }
+	many := func(n int, v ev) []ev {
+		var out []ev
+		for i := range n {
+			w := v
+			w.at, w.id = v.at.Add(time.Duration(i)*time.Second), fmt.Sprint("m", i)
+			if v.secret != "" {
+				w.secret = fmt.Sprint(v.secret, i)
+			}
+			if v.bucket != "" {
+				w.bucket = fmt.Sprint(v.bucket, i)
+			}
+			out = append(out, w)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name   string
+		events []ev
+		want   []string
+	}{
+		{"the usual", []ev{{at: at(0), who: "bob", call: "ec2:DescribeInstances"}}, nil},
+		{"a new call that changes something and nobody else makes", []ev{{at: at(0), who: "bob", call: "iam:CreateUser"}}, []string{"rare-calls iam:CreateUser +2", "new-calls iam:CreateUser +1"}},
+		{"one that only reads", []ev{{at: at(0), who: "bob", call: "iam:ListUsers"}}, []string{"new-calls iam:ListUsers +0.5"}},
+		{"one that a peer makes", []ev{{at: at(0), who: "AWSReservedSSO_Dev_1/eve@acme.example", call: "ecs:UpdateService"}}, []string{"rare-calls ecs:UpdateService +2", "new-calls ecs:UpdateService +0.25"}},
+		{"a new region", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", region: "ap-east-1"}}, []string{"new-region ap-east-1 +2"}},
+		{"a new network", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", from: "192.0.2.200"}}, []string{"new-network 192.0.2.0/24 +1.5"}},
+		{"another address of the same network", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", from: "198.51.100.250"}}, nil},
+		{"an IPv6 network is a /48", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", from: "2001:db8:1:2::3"}}, []string{"new-network 2001:db8:1::/48 +1.5"}},
+		{"a new program", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", agent: "[Boto3/1.44 md/Botocore]"}}, []string{"new-agent Boto3 +1"}},
+		{"a new version of the same program", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", agent: "aws-cli/3.0"}}, nil},
+		{"many secrets", many(15, ev{at: at(20), who: "bob", call: "secretsmanager:GetSecretValue", secret: "x"}), []string{"many-secrets 15 different secrets +4"}},
+		{"a few more secrets", many(7, ev{at: at(20), who: "bob", call: "secretsmanager:GetSecretValue", secret: "x"}), nil},
+		{"many buckets", many(12, ev{at: at(0), who: "app/other", call: "s3:PutObject", bucket: "b", from: "10.0.0.9"}), []string{"many-buckets 12 different buckets +4"}},
+		{"an hour that is never busy", many(40, ev{at: at(600), who: "bob", call: "s3:ListBuckets"}), []string{"unusual-hour Monday 19:00Z +3"}},
+		{"denials, then a success of what was denied", append(many(5, ev{at: at(0), who: "bob", call: "lambda:UpdateFunctionCode", err: "AccessDenied"}), ev{at: at(2), who: "bob", call: "lambda:UpdateFunctionCode", id: "ok"}), []string{"denials-then-access lambda:UpdateFunctionCode +4"}},
+		{"denials without success", many(9, ev{at: at(0), who: "bob", call: "lambda:UpdateFunctionCode", err: "AccessDenied"}), nil},
+		{"four denials are no burst", append(many(4, ev{at: at(0), who: "bob", call: "lambda:UpdateFunctionCode", err: "AccessDenied"}), ev{at: at(2), who: "bob", call: "lambda:UpdateFunctionCode"}), nil},
+		{"two continents in an hour", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", id: "a"}, {at: at(60), who: "bob", call: "s3:ListBuckets", from: "203.0.113.4", id: "b"}},
+			[]string{"impossible-travel Amsterdam (198.51.100.0/24) to Sydney (203.0.113.0/24) +5", "new-network 203.0.113.0/24 +1.5"}},
+		{"the next town in an hour", []ev{{at: at(0), who: "bob", call: "s3:ListBuckets", id: "a"}, {at: at(60), who: "bob", call: "s3:ListBuckets", from: "192.0.2.4", id: "b"}}, []string{"new-network 192.0.2.0/24 +1.5"}},
+		{"a role has no body", []ev{{at: at(0), who: "app/run", call: "s3:PutObject", from: "198.51.100.1", id: "a"}, {at: at(1), who: "app/run", call: "s3:PutObject", from: "203.0.113.4", id: "b"}}, []string{"new-network 198.51.100.0/24 +1.5", "new-network 203.0.113.0/24 +1.5"}},
+		{"a principal nobody knows: only what is rare in the organization", []ev{{at: at(0), who: "new", call: "iam:CreateUser"}, {at: at(0), who: "new", call: "s3:ListBuckets"}}, []string{"rare-calls iam:CreateUser +2"}},
+		{"a service for itself", []ev{{at: at(0), who: "backup.amazonaws.com", typ: "AWSService", call: "iam:CreateUser"}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, _ := judge(t, s, baseline.Options{Threshold: 0.1, Places: places}, c.events)
+			if diff := cmp.Diff(c.want, terms(got)); diff != "" {
+				t.Errorf("terms (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestScore: the score is the sum of the terms, each rule's up to its most, and
+// the finding says so.
+func TestScore(t *testing.T) {
+	s := learn(t, usual())
+	nine := monday.AddDate(0, 0, 42).Add(9 * time.Hour)
+	events := []ev{
+		{at: nine, who: "bob", call: "iam:CreateUser", from: "203.0.113.4", region: "ap-east-1", id: "e1"},
+		{at: nine.Add(time.Minute), who: "bob", call: "iam:AttachUserPolicy", from: "203.0.113.4", id: "e2"},
+		{at: nine.Add(2 * time.Minute), who: "bob", call: "kms:ScheduleKeyDeletion", from: "203.0.113.4", id: "e3"},
+	}
+	got, _ := judge(t, s, baseline.Options{}, events)
+	if len(got) != 1 {
+		t.Fatalf("%d findings, want 1", len(got))
+	}
+	f := got[0]
+	want := "score 10.5 on 2026-02-16: 3 new-calls + 1.5 new-network + 2 new-region + 4 rare-calls"
+	if f.Reason != want || f.Severity != finding.SeverityMedium || f.RuleID != "baseline/rare-calls" || !f.Time.Equal(nine) {
+		t.Errorf("%s %s %s %q, want %q", f.RuleID, f.Severity, f.Time, f.Reason, want)
+	}
+	if diff := cmp.Diff([]string{"e2", "e1", "e3"}, f.EventIDs); diff != "" {
+		t.Error(diff)
+	}
+	if note := f.Evidence[len(f.Evidence)-1].Note; note != "the terms of this rule are 6 together" {
+		t.Errorf("the bound is not shown: %q", note)
+	}
+	if got, _ := judge(t, s, baseline.Options{Threshold: 11}, events); len(got) != 0 {
+		t.Error("a score under the threshold is a finding")
+	}
+}
+
+// TestColdStart: whom the past says nothing of is not judged by it, and counted.
+func TestColdStart(t *testing.T) {
+	day := monday.AddDate(0, 0, 42)
+	young := append(usual(), ev{at: day.AddDate(0, 0, -2), who: "young", call: "s3:ListBuckets"})
+	got, j := judge(t, learn(t, young), baseline.Options{Threshold: 0.1}, []ev{
+		{at: day, who: "young", call: "iam:ListUsers", region: "ap-east-1"}, {at: day, who: "nobody", call: "iam:ListUsers"}, {at: day.Add(9 * time.Hour), who: "bob", call: "s3:ListBuckets"}})
+	if len(got) != 0 || j.Cold() != (baseline.Cold{Unknown: 1, Young: 1, Judged: 1}) {
+		t.Errorf("%q, cold %+v", terms(got), j.Cold())
+	}
+	short := usual()[:300]
+	if _, j := judge(t, learn(t, short), baseline.Options{}, []ev{{at: day, who: "app/run", call: "s3:PutObject"}}); j.Cold().Seasonal != 1 {
+		t.Errorf("cold %+v, want one without seasons", j.Cold())
+	}
+}
+
+// TestStateFile: a state reads back as it was, in the same bytes; damage and
+// other versions are refused.
+func TestStateFile(t *testing.T) {
+	s := learn(t, usual())
+	var a, b bytes.Buffer
+	if err := s.Write(&a); err != nil {
+		t.Fatal(err)
+	}
+	again, err := baseline.Read(bytes.NewReader(a.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s, again); diff != "" {
+		t.Errorf("read back (-wrote +read):\n%s", diff)
+	}
+	if err := again.Write(&b); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Errorf("the same state gives other bytes: %v", err)
+	}
+	if _, err := baseline.Read(bytes.NewReader(a.Bytes()[:a.Len()/2])); err == nil {
+		t.Error("half a file is read")
+	}
+	s.Version = 2
+	b.Reset()
+	if err := s.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := baseline.Read(&b); err == nil || !strings.Contains(err.Error(), "version 2, want 1") {
+		t.Errorf("error %v, want one that names the version", err)
+	}
+}
+
+// TestOrderDoesNotMatter: learning and judging give the same in any order, and
+// learning in two parts the same as at once.
+func TestOrderDoesNotMatter(t *testing.T) {
+	events := usual()[:700]
+	want := learn(t, events)
+	nine := monday.AddDate(0, 0, 42).Add(9 * time.Hour)
+	odd := []ev{{at: nine, who: "bob", call: "iam:CreateUser", from: "203.0.113.4", region: "ap-east-1"}, {at: nine.Add(30 * time.Hour), who: "bob", call: "iam:CreateUser", from: "203.0.113.4"}, {at: nine, who: "ann", call: "kms:DisableKey", from: "192.0.2.1"}}
+	for i := range 7 {
+		odd = append(odd, ev{at: nine.Add(time.Duration(i) * time.Minute), who: "ann", call: "ssm:SendCommand", err: "AccessDenied", id: fmt.Sprint("d", i)}, ev{at: nine.Add(time.Duration(8+i) * time.Minute), who: "ann", call: "ssm:SendCommand", id: fmt.Sprint("s", i)})
+	}
+	found, _ := judge(t, want, baseline.Options{Threshold: 1}, odd)
+	rapid.Check(t, func(rt *rapid.T) {
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
+		mixed := append([]ev{}, events...)
+		rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+		got := learn(t, mixed)
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatalf("learned (-want +got):\n%s", diff)
+		}
+		shuffled := append([]ev{}, odd...)
+		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		again, _ := judge(t, got, baseline.Options{Threshold: 1}, shuffled)
+		if diff := cmp.Diff(found, again); diff != "" {
+			rt.Fatalf("judged (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestPlacesMistakes(t *testing.T) {
+	for src, want := range map[string]string{
+		"192.0.2.0/24,1,2\n":             "",
+		"cidr,lat,lon\n192.0.2.0/24,1,2": "",
+		"192.0.2.0/24,1,2\nx,1,2":        "row 2",
+		"192.0.2.0/24,91,2":              "latitude",
+		"192.0.2.0/24,NaN,2":             "latitude",
+		"192.0.2.0/24,1":                 "want CIDR",
+	} {
+		_, err := baseline.ReadPlaces(strings.NewReader(src))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", src, err, want)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	var b bytes.Buffer
+	s := baseline.New()
+	if err := s.Write(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := baseline.Read(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		judge(t, s, baseline.Options{}, []ev{{at: monday, who: "bob", call: "iam:CreateUser"}})
+	})
+}
+
+// BenchmarkLearn and BenchmarkJudge are the cost of one event, decoding of the
+// fields included.
+func BenchmarkLearn(b *testing.B) {
+	events := parsed(b)
+	l := baseline.NewLearner(baseline.New())
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		l.Add(events[i%len(events)])
+	}
+}
+
+func BenchmarkJudge(b *testing.B) {
+	events := parsed(b)
+	j := baseline.NewJudge(learn(b, usual()), baseline.Options{}, func(*finding.Finding) error { return nil })
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := j.Add(events[i%len(events)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func parsed(b *testing.B) []*event.Event {
+	var out []*event.Event
+	for _, v := range usual() {
+		out = append(out, v.event(b))
+	}
+	return out
+}

@@ -1,0 +1,18 @@
+// Package baseline learns what each principal of an AWS estate usually does and
+// scores what it has not done before.
+//
+// State is what was learned, Learn and Judge take events: Learner adds them to a
+// State, Judge compares them with one and hands out a finding for every day of a
+// principal whose score reaches the threshold. A score is a sum; its terms, each
+// with what it is about and the events, are the finding's evidence.
+//
+// # Caveats
+//
+// A principal that is known for less than MinDays or MinEvents is not judged by
+// its own past (cold start); Judge.Cold counts such principals. Seasonality needs
+// MinWeeks of learning. A day is settled at the end, or when 20,000 days of
+// principals are open: then the older half is, and what comes for it afterwards is
+// counted in Late and not scored. Within that bound nothing depends on the order
+// of events. Calls that AWS services make for themselves are
+// left out.
+package baseline
