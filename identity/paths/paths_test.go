@@ -206,10 +206,15 @@ type scene struct {
 
 // stage builds the scene: eve has exactly the permissions, as statements says.
 func stage(t testing.TB, p *paths.Primitive, actions []string, statements ...doc) *scene {
+	return stageAs(t, p, p.Target.Kind == paths.SelfRole, actions, statements...)
+}
+
+// stageAs is stage with eve as a role.
+func stageAs(t testing.TB, p *paths.Primitive, role bool, actions []string, statements ...doc) *scene {
 	s := &scene{house: &house{t: t}, prim: p, actions: actions}
 	kind := p.Target.Kind
 	s.wrong = func() {}
-	if kind == paths.SelfRole {
+	if role {
 		s.actor = s.role("eve", trusts("Service", "ec2.amazonaws.com"), policy(statements...))
 	} else {
 		s.actor = s.user("eve", policy(statements...))
@@ -344,6 +349,21 @@ func TestEveryPublishedPath(t *testing.T) {
 				t.Errorf("with exactly %v: %s, want certain", actions, got)
 			}
 			count++
+			if k := p.Target.Kind; k != paths.SelfUser && k != paths.OwnGroup && k != paths.OtherGroup {
+				if got := stageAs(t, p, true, actions, allow).eve(); got != "certain" {
+					t.Errorf("by a role: %s, want certain", got)
+				}
+			}
+			if p.Target.Kind == paths.Existing {
+				s := stage(t, p, actions, allow)
+				s.list = slices.DeleteFunc(s.list, func(r *estate.Resource) bool { return r == s.holding })
+				if got := s.eve(); got != "possible" {
+					t.Errorf("with nothing but IAM read: %s, want possible", got)
+				}
+				if s.read = []string{p.Target.Type}; s.eve() != "no" {
+					t.Errorf("where there is no %s: a path", p.Target.Type)
+				}
+			}
 			expectNone := func(rule string, s *scene) {
 				t.Helper()
 				if got := s.eve(); got != "no" {
