@@ -124,6 +124,17 @@ const maxLeaves = 500
 // takes resources and the event names none of the right type. For an action
 // that takes none the answer is "*".
 func (c *Call) ResourcesOf(action string) (arns []string, ok bool) {
+	return c.resources(action, false)
+}
+
+// ScopeOf is ResourcesOf for a policy: for a type of resource that the action
+// needs and the event does not name, such as the volume that is being made, it
+// gives the pattern of all of the account and region.
+func (c *Call) ScopeOf(action string) (patterns []string, ok bool) {
+	return c.resources(action, true)
+}
+
+func (c *Call) resources(action string, scope bool) (arns []string, ok bool) {
 	cat := catalog.Default()
 	a, known := cat.Action(action)
 	if !known {
@@ -175,6 +186,13 @@ func (c *Call) ResourcesOf(action string) (arns []string, ok bool) {
 				}
 			}
 		}
+		if !hit && r.Required && scope && c.Account != "" && c.Region != "" {
+			if n := c.pattern(t.ARN); !seen[n] {
+				seen[n] = true
+				arns = append(arns, n)
+			}
+			hit = true
+		}
 		complete = complete && (hit || !r.Required)
 	}
 	slices.Sort(arns)
@@ -223,19 +241,14 @@ var synonyms = map[string][]string{
 	"tablename": {"tablename"}, "functionname": {"functionname"}, "secretid": {"secretid"}, "parameternamewithoutleadingslash": {"name"}, "keyid": {"keyid"},
 	"repositoryname": {"repositoryname"}, "topicname": {"name"}, "trailname": {"name", "trailname"}, "streamname": {"streamname"}, "stackname": {"stackname"},
 	"dbinstancename": {"dbinstanceidentifier"}, "dbclusterinstancename": {"dbclusteridentifier"}, "clustername": {"name", "clustername", "cluster"}, "securitygroupid": {"groupid"},
+	"keypairname": {"keyname"}, "snapshotname": {"dbsnapshotidentifier"}, "naclid": {"networkaclid"}, "subnetgroupname": {"dbsubnetgroupname"},
 	"rulename": {"name", "rule"}, "eventbusname": {"name", "eventbusname"}, "statemachinename": {"name"}, "userpoolid": {"userpoolid"},
 }
 
 // fill puts parameters into the variables of an ARN's format. It returns nothing
 // if one is missing, and one ARN for each value of the last variable.
 func (c *Call) fill(format string, leaves map[string][]string) []string {
-	partition := "aws"
-	switch {
-	case strings.HasPrefix(c.Region, "cn-"):
-		partition = "aws-cn"
-	case strings.HasPrefix(c.Region, "us-gov-"):
-		partition = "aws-us-gov"
-	}
+	partition := c.partition()
 	heads := []string{""}
 	for rest := format; rest != ""; {
 		before, after, ok := strings.Cut(rest, "${")
@@ -270,6 +283,43 @@ func (c *Call) fill(format string, leaves map[string][]string) []string {
 		heads = next
 	}
 	return heads
+}
+
+func (c *Call) partition() string {
+	switch {
+	case strings.HasPrefix(c.Region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(c.Region, "us-gov-"):
+		return "aws-us-gov"
+	}
+	return "aws"
+}
+
+// pattern is an ARN's format with the account and region of the call and any
+// name.
+func (c *Call) pattern(format string) string {
+	partition := c.partition()
+	var b strings.Builder
+	for rest := format; rest != ""; {
+		before, after, ok := strings.Cut(rest, "${")
+		b.WriteString(before)
+		if !ok {
+			break
+		}
+		name, tail, _ := strings.Cut(after, "}")
+		rest = tail
+		switch name {
+		case "Partition":
+			b.WriteString(partition)
+		case "Region":
+			b.WriteString(c.Region)
+		case "Account":
+			b.WriteString(c.Account)
+		default:
+			b.WriteByte('*')
+		}
+	}
+	return b.String()
 }
 
 func valuesOf(name string, leaves map[string][]string) []string {

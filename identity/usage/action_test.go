@@ -71,3 +71,17 @@ func TestResourcesOf(t *testing.T) {
 		}
 	}
 }
+
+// What a call makes has no name yet: a policy names all of that kind.
+func TestScopeOf(t *testing.T) {
+	c := usage.Call{Region: "eu-west-1", Account: acct, Parameters: map[string]any{"size": "1"}}
+	if got, ok := c.ScopeOf("ec2:CreateVolume"); !ok || strings.Join(got, " ") != "arn:aws:ec2:eu-west-1:"+acct+":volume/*" {
+		t.Errorf("a volume: %v %v", got, ok)
+	}
+	if got, ok := c.ResourcesOf("ec2:CreateVolume"); ok {
+		t.Errorf("the event names no volume, but got %v", got)
+	}
+	if got, ok := (&usage.Call{}).ScopeOf("ec2:CreateVolume"); ok {
+		t.Errorf("without account and region: %v", got)
+	}
+}

@@ -46,7 +46,7 @@ func (u *Use) Add(c *Call) {
 		if u.Actions[a] == nil {
 			u.Actions[a] = map[string]bool{}
 		}
-		arns, ok := c.ResourcesOf(a)
+		arns, ok := c.ScopeOf(a)
 		if !ok || len(u.Actions[a])+len(arns) > maxResources {
 			u.Blind[a] = true
 			continue
