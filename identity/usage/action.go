@@ -15,7 +15,7 @@ var prefixes = map[string]string{
 	"bedrock-runtime": "bedrock", "bedrock-agent": "bedrock", "iotdata": "iot", "streams.dynamodb": "dynamodb",
 	"api.sagemaker": "sagemaker", "runtime.sagemaker": "sagemaker", "api.pricing": "pricing",
 	"entitlement.marketplace": "aws-marketplace", "metering.marketplace": "aws-marketplace",
-	"opensearch": "es", "opensearchserverless": "aoss", "email-smtp": "ses",
+	"servicecatalog-appregistry": "servicecatalog", "agreement-marketplace": "aws-marketplace", "opensearch": "es", "opensearchserverless": "aoss", "email-smtp": "ses",
 	"cloudcontrolapi":     "cloudformation",
 	"transcribestreaming": "transcribe", "data.mediastore": "mediastore", "participant.connect": "execute-api", "replication": "drs",
 	"application-insights": "applicationinsights", "ingest.timestream": "timestream", "query.timestream": "timestream",
