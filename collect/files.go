@@ -31,7 +31,10 @@ type FileOptions struct {
 }
 
 // Skipped is a file that no type recognises, and why.
-type Skipped struct{ File, Reason string }
+type Skipped struct {
+	File, Reason string
+	Unread       bool // it may hold resources, which the estate now lacks
+}
 
 // Files reads outputs of AWS CLI list, describe and get commands and makes an
 // estate of them. What a file is, its content says: the members of the answer
@@ -69,7 +72,7 @@ func Files(files fs.FS, o FileOptions) (*estate.Estate, []Skipped, error) {
 	for _, name := range names {
 		doc, err := readDoc(files, name)
 		if err != nil {
-			f.skip(name, err.Error())
+			f.skip(name, err.Error(), strings.EqualFold(filepath.Ext(name), ".json"))
 			continue
 		}
 		if !f.lists(name, doc) {
@@ -108,8 +111,8 @@ type filed struct {
 	typ *Type
 }
 
-func (f *fileRun) skip(name, reason string) {
-	f.skipped = append(f.skipped, Skipped{name, clean(reason)})
+func (f *fileRun) skip(name, reason string, unread bool) {
+	f.skipped = append(f.skipped, Skipped{name, clean(reason), unread})
 }
 
 func readDoc(files fs.FS, name string) (map[string]any, error) {
@@ -312,7 +315,7 @@ func (f *fileRun) part(p fileDoc) {
 		}
 	}
 	if m == nil {
-		f.skip(p.name, "no list or describe output of a type in the catalogue")
+		f.skip(p.name, "no list or describe output of a type in the catalogue", false)
 		return
 	}
 	if typ.Single {
@@ -335,7 +338,7 @@ func (f *fileRun) part(p fileDoc) {
 		}
 	}
 	if len(found) != 1 {
-		f.skip(p.name, fmt.Sprintf("output of %s, but its name says no single %s that another file lists; name it %s-ID.json", m.Operation, typ.Name, kebab(m.Operation)))
+		f.skip(p.name, fmt.Sprintf("output of %s, but its name says no single %s that another file lists; name it %s-ID.json", m.Operation, typ.Name, kebab(m.Operation)), false)
 		return
 	}
 	f.store(found[0], m, p.doc)
@@ -359,7 +362,7 @@ func (f *fileRun) single(t *Type, m *More, p fileDoc) {
 		region, id = "", account
 	}
 	if id == "" {
-		f.skip(p.name, "the output is of a region; say which with --region")
+		f.skip(p.name, "the output is of a region; say which with --region", true)
 		return
 	}
 	key := strings.Join([]string{account, region, t.Name, id}, "\x00")

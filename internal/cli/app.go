@@ -6,6 +6,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -208,6 +209,19 @@ func asUsageErrors(c *cobra.Command) {
 			return e
 		}
 		c.SuggestionsMinimumDistance = 2
+	}
+	// cobra checks required and exclusive flags after PreRun, with plain errors.
+	before := c.PreRunE
+	c.PreRunE = func(c *cobra.Command, args []string) error {
+		if before != nil {
+			if err := before(c, args); err != nil {
+				return err
+			}
+		}
+		if err := cmp.Or(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+			return &Error{Code: ExitUsage, Err: err, Hint: "see '" + c.CommandPath() + " --help'"}
+		}
+		return nil
 	}
 	for _, sub := range c.Commands() {
 		asUsageErrors(sub)

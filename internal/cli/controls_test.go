@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 var update = flag.Bool("update", false, "rewrite the list of controls in docs/controls.md")
@@ -38,4 +40,20 @@ func TestDocumentedControls(t *testing.T) {
 		return
 	}
 	t.Errorf("%s does not list the controls as they are: go test ./internal/cli -run DocumentedControls -update", file)
+}
+
+// Flags that exclude each other, and flags that are missing, are wrong usage.
+func TestFlagGroupsAreUsage(t *testing.T) {
+	for _, args := range [][]string{{"--one", "--two"}, {}} {
+		c := &cobra.Command{Use: "c", SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error { return nil }}
+		c.Flags().Bool("one", false, "")
+		c.Flags().Bool("two", false, "")
+		c.MarkFlagsMutuallyExclusive("one", "two")
+		c.MarkFlagsOneRequired("one", "two")
+		asUsageErrors(c)
+		c.SetArgs(args)
+		if err := c.Execute(); ExitCode(err) != ExitUsage {
+			t.Errorf("%v: exit code %d (%v), want %d", args, ExitCode(err), err, ExitUsage)
+		}
+	}
 }

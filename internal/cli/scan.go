@@ -83,6 +83,9 @@ func (a *App) scan(ctx context.Context, set *posture.Set, src *opened, reports *
 			hint = e.Hint
 		}
 	}
+	if n := src.unread; n > 0 {
+		out.notComplete("%d %s of %s could not be read", n, plural(n, "file", "files"), src.Name)
+	}
 	if sum.Resources == 0 && err == nil {
 		out.notComplete("%s holds no resources", src.Name)
 	}
@@ -95,9 +98,9 @@ func (a *App) scan(ctx context.Context, set *posture.Set, src *opened, reports *
 	}
 	if sum.Results[finding.StatusFail] == 0 && reports.out.format() == "table" {
 		// The report itself names the next step after a failure.
-		if errors.Is(result, errIncomplete) {
+		if errors.Is(result, errIncomplete) && hint == "" && src.unread == 0 {
 			a.notef("next: bartizan doctor, to see which permissions are missing")
-		} else {
+		} else if result == nil {
 			a.notef("next: the same with -o html=report.html, or bartizan iam paths")
 		}
 	}

@@ -42,8 +42,9 @@ func (f *estateFlags) addAWS(c *cobra.Command) {
 // opened is an estate that a command reads; Close it when done.
 type opened struct {
 	estate.Source
-	Name  string // for messages: the file, or the account
-	close func()
+	Name   string // for messages: the file, or the account
+	unread int    // files that could not be read and may hold resources
+	close  func()
 }
 
 // Close frees the file behind the estate.

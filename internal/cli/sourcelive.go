@@ -116,6 +116,12 @@ func (f *estateFlags) openFiles(a *App, path string) (*opened, error) {
 	if err != nil {
 		return nil, &Error{Code: ExitIncomplete, Err: fmt.Errorf("%s: %w", path, err), Hint: "give a snapshot made by 'bartizan collect', or outputs of AWS CLI commands as JSON"}
 	}
+	unread := 0
+	for _, s := range skipped {
+		if s.Unread {
+			unread++
+		}
+	}
 	for i, s := range skipped {
 		if i == 10 {
 			a.warnf("… and %d more files are not used", len(skipped)-i)
@@ -123,7 +129,7 @@ func (f *estateFlags) openFiles(a *App, path string) (*opened, error) {
 		}
 		a.warnf("%s is not used: %s", filepath.Join(dir, s.File), s.Reason)
 	}
-	return &opened{Source: e, Name: path}, nil
+	return &opened{Source: e, Name: path, unread: unread}, nil
 }
 
 // collectError gives an error of collecting its exit code and the next step.
