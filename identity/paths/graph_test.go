@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -238,6 +239,9 @@ func TestGraph(t *testing.T) {
 			h.user("eve", policy(statement("Allow", []string{"iam:UpdateAssumeRolePolicy"}, "*")))
 			h.role("boss", trusts("AWS", userARN("bob")), everything).Document["Path"] = "/aws-reserved/sso.amazonaws.com/"
 		}, ""},
+		{"not even by themselves", func(h *house) {
+			h.role("eve", trusts("Service", "ec2.amazonaws.com"), policy(statement("Allow", []string{"iam:PutRolePolicy"}, "*"))).Document["Path"] = "/aws-reserved/sso.amazonaws.com/"
+		}, ""},
 		{"service-linked roles cannot be passed on", func(h *house) {
 			h.user("eve", policy(statement("Allow", lambda, "*")))
 			h.role("boss", trusts("Service", "lambda.amazonaws.com"), everything).Document["Path"] = "/aws-service-role/lambda.amazonaws.com/"
@@ -324,6 +328,28 @@ func TestGoals(t *testing.T) {
 		}
 	}
 }
+
+// The list has the shortest paths, and longer ones only if they begin with
+// another primitive.
+func TestWhatIsListed(t *testing.T) {
+	h := &house{t: t}
+	h.user("eve", policy(statement("Allow", []string{"sts:AssumeRole", "lambda:CreateFunction", "lambda:InvokeFunction", "iam:PassRole"}, "*")))
+	h.role("boss", trusts("AWS", acct), everything)
+	h.role("boss2", trusts("AWS", acct), everything)
+	h.role("hop", trusts("AWS", acct), policy(statement("Allow", []string{"sts:AssumeRole"}, "*")))
+	h.role("fn", trusts("Service", "lambda.amazonaws.com"), policy(statement("Allow", []string{"sts:AssumeRole"}, "*")))
+	var got []string
+	for _, p := range h.find(paths.Options{}).Paths {
+		if strings.HasSuffix(p.From, "/eve") {
+			got = append(got, fmt.Sprint(p.Hops[0].Ways[0].ID, " ", shortName(p.Hops[0].To), " ", len(p.Hops)))
+		}
+	}
+	if want := []string{"sts-001 boss 1", "sts-001 boss2 1", "lambda-001 fn 2"}; !slices.Equal(got, want) {
+		t.Errorf("listed %q, want %q", got, want)
+	}
+}
+
+func shortName(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // From restricts the sources and with them the cut.
 func TestFrom(t *testing.T) {
