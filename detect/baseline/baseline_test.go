@@ -284,8 +284,37 @@ func TestStateFile(t *testing.T) {
 	}
 }
 
-// TestOrderDoesNotMatter: learning and judging give the same in any order, and
-// learning in two parts the same as at once.
+// TestLearnInParts: learning day by day, with the state saved in between, gives
+// the same as learning at once.
+func TestLearnInParts(t *testing.T) {
+	events := usual()[:700]
+	s := baseline.New()
+	for len(events) > 0 {
+		n := 1
+		for n < len(events) && events[n].at.YearDay() == events[0].at.YearDay() {
+			n++
+		}
+		l := baseline.NewLearner(s)
+		for _, v := range events[:n] {
+			l.Add(v.event(t))
+		}
+		l.Finish()
+		events = events[n:]
+		var b bytes.Buffer
+		if err := s.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if s, err = baseline.Read(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(learn(t, usual()[:700]), s); diff != "" {
+		t.Errorf("at once and in parts:\n%s", diff)
+	}
+}
+
+// TestOrderDoesNotMatter: learning and judging give the same in any order.
 func TestOrderDoesNotMatter(t *testing.T) {
 	events := usual()[:700]
 	want := learn(t, events)

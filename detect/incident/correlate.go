@@ -15,7 +15,7 @@ type Options struct {
 	// Gap is the longest time between two detections of one incident; 6 hours
 	// if it is zero. Less than an hour counts as an hour.
 	Gap time.Duration
-	// MaxSteps bounds the steps that are kept at once; 100,000 if it is zero.
+	// MaxSteps bounds the steps that are kept at once; 50,000 if it is zero.
 	MaxSteps int
 	// MaxLinks bounds the sessions that are remembered; 100,000 if it is zero.
 	MaxLinks int
@@ -36,7 +36,7 @@ type Report struct {
 // Alone is detections of one rule by one caller on one resource within an hour
 // that belong to no incident.
 type Alone struct {
-	Finding    *finding.Finding // the first of them
+	Finding    *finding.Finding // the first of them, without evidence
 	Count      int
 	Automation string
 }
@@ -94,7 +94,7 @@ func New(o Options) *Correlator {
 		o.Gap = 6 * time.Hour
 	}
 	o.Gap = max(o.Gap, time.Hour)
-	o.MaxSteps = cmp.Or(max(o.MaxSteps, 0), 100_000)
+	o.MaxSteps = cmp.Or(max(o.MaxSteps, 0), 50_000)
 	o.MaxLinks = cmp.Or(max(o.MaxLinks, 0), 100_000)
 	return &Correlator{opt: o, callers: map[who]*who{}, byARN: map[string]*who{}, rules: map[string]*rule{},
 		steps: map[stepKey]*step{}, sessions: newSessions(o.MaxLinks)}
@@ -179,11 +179,17 @@ func (c *Correlator) add(k stepKey, f *finding.Finding, e *event.Event) {
 		s.ref(ref{at, clip(id)})
 	}
 	if s.sample == nil || cmp.Or(f.Time.Compare(s.sample.Time), cmp.Compare(f.Fingerprint, s.sample.Fingerprint)) < 0 {
-		s.sample = f
+		s.sample = slim(f)
 		if e != nil && c.opt.Judge != nil {
 			s.change = changeOf(e)
 		}
 	}
+}
+
+// slim is a finding without what is long: tens of thousands are kept.
+func slim(f *finding.Finding) *finding.Finding {
+	return &finding.Finding{Fingerprint: f.Fingerprint, RuleID: f.RuleID, Title: f.Title, Pillar: f.Pillar, Severity: f.Severity, Status: f.Status,
+		Reason: f.Reason, Resource: f.Resource, Techniques: f.Techniques, EventIDs: f.EventIDs[:min(len(f.EventIDs), maxRefs)], Actor: f.Actor, Time: f.Time}
 }
 
 func (s *step) ref(r ref) {

@@ -410,3 +410,54 @@ func TestBounds(t *testing.T) {
 		t.Errorf("dropped %d, forgotten %d; want 40 and some", r.Dropped, r.Forgotten)
 	}
 }
+
+// BenchmarkIncidents is the cost of incidents for a whole run, per event: with
+// them off, and on.
+func BenchmarkIncidents(b *testing.B) {
+	var records []record
+	for i := range 2000 {
+		who := user(fmt.Sprintf("u%d", i%50), fmt.Sprintf("AKIA%d", i%50))
+		id := fmt.Sprint("id", i)
+		switch i % 40 {
+		case 0:
+			records = append(records, call(i, id, "secretsmanager", "GetSecretValue", who, params("secretId", id)))
+		case 1:
+			records = append(records, call(i, id, "sts", "AssumeRole", who, assumed("ops", id, "ASIA"+id)))
+		default:
+			records = append(records, call(i, id, "ec2", "DescribeInstances", who))
+		}
+	}
+	data, err := json.Marshal(map[string]any{"Records": records})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, on := range []bool{false, true} {
+		b.Run(fmt.Sprintf("on=%v", on), func(b *testing.B) {
+			list := rules(b)
+			if !on {
+				list = list[:len(list)-1]
+			}
+			engine, err := sigma.Compile(list, sigma.Options{Fields: detect.Fields()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				join := incident.New(incident.Options{})
+				_, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("log", bytes.NewReader(data))}, engine, detect.Options{KeepEvents: on}, func(m *detect.Match) error {
+					if m.Rule.Name == incident.LinkRuleName {
+						join.Link(m.Event)
+					} else if on {
+						join.Add(m)
+					}
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				join.Finish()
+			}
+			b.ReportMetric(float64(len(records)*b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}

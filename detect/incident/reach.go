@@ -185,7 +185,7 @@ func (e *Estate) Principal(name string) Answer {
 	case Unknown:
 		return Answer{Principal: p.ARN, Outcome: outcome, Reason: "whether " + short(p.ARN) + " is an administrator is unknown: " + why}
 	}
-	return Answer{Principal: p.ARN, Outcome: outcome, Reason: short(p.ARN) + " is no administrator: " + why}
+	return Answer{Principal: p.ARN, Outcome: outcome, Reason: "as the estate stands, " + short(p.ARN) + " is no administrator: " + why}
 }
 
 // judge evaluates whether a principal may administer its account.

@@ -60,6 +60,11 @@ func (b *builder) weigh(in *finding.Incident, steps []*step, rules int) map[*ste
 		}
 		admin := ""
 		for _, p := range b.actors(steps) {
+			if slices.ContainsFunc(in.Reach, func(r finding.Reach) bool {
+				return r.Answer == string(Administrator) && nameOf(r.Principal) == nameOf(p)
+			}) {
+				continue // said already, and by what
+			}
 			a, ok := b.reach[p]
 			if !ok {
 				a = judge.Principal(p)

@@ -122,7 +122,8 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// about is the second line of a row: what, as whom, with what result.
+// about is the second line of a row: what, as whom, with what result, by which
+// rule.
 func (r *row) about(in *finding.Incident) string {
 	var parts []string
 	if n := len(r.resources); n > 0 {
@@ -148,6 +149,7 @@ func (r *row) about(in *finding.Incident) string {
 	if len(r.Tactics) > 0 {
 		parts = append(parts, tacticWords(r.Tactics[:min(len(r.Tactics), 2)]))
 	}
+	parts = append(parts, r.RuleID)
 	return strings.Join(parts, " · ")
 }
 
