@@ -287,6 +287,11 @@ func Compile(source string, dialect Dialect, limits Limits) (*Expression, error)
 		e.variables[name] = u
 	}
 	e.names = compiled.ToObject(m.vm).Get("names").ToObject(m.vm).Keys()
+	for name := range statesFunctions {
+		if dialect != States && e.variables[name] != nil {
+			return e, nil // it means nothing there
+		}
+	}
 	c := fromJS{vm: m.vm}
 	if ast, ok, err := c.convert(compiled.ToObject(m.vm).Get("ast")); ok && err == nil {
 		e.native = compileNative(ast)

@@ -2,9 +2,7 @@ package jsonata
 
 import (
 	"math"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/bartizan-security/bartizan/asl/value"
 )
@@ -59,23 +57,24 @@ func binary(op string, l, r node) node {
 	if apply == nil {
 		return nil
 	}
-	return func(s *scope, ctx any) any { return apply(l(s, ctx), r(s, ctx)) }
+	return func(s *scope, ctx any) any { return apply(s, l(s, ctx), r(s, ctx)) }
 }
 
-var operators = map[string]func(a, b any) any{
-	"=":  func(a, b any) any { return !isUndef(a) && !isUndef(b) && equal(a, b) },
-	"!=": func(a, b any) any { return !isUndef(a) && !isUndef(b) && !equal(a, b) },
-	"<":  func(a, b any) any { return order(a, b, func(c int) bool { return c < 0 }) },
-	"<=": func(a, b any) any { return order(a, b, func(c int) bool { return c <= 0 }) },
-	">":  func(a, b any) any { return order(a, b, func(c int) bool { return c > 0 }) },
-	">=": func(a, b any) any { return order(a, b, func(c int) bool { return c >= 0 }) },
-	"+":  func(a, b any) any { return arithmetic(a, b, func(x, y float64) float64 { return x + y }) },
-	"-":  func(a, b any) any { return arithmetic(a, b, func(x, y float64) float64 { return x - y }) },
-	"*":  func(a, b any) any { return arithmetic(a, b, func(x, y float64) float64 { return x * y }) },
-	"/":  func(a, b any) any { return arithmetic(a, b, func(x, y float64) float64 { return x / y }) },
-	"%":  func(a, b any) any { return arithmetic(a, b, math.Mod) },
-	"&":  func(a, b any) any { return str(a) + str(b) },
-	"in": func(a, b any) any {
+var operators = map[string]func(s *scope, a, b any) any{
+	"=":  func(s *scope, a, b any) any { return !isUndef(a) && !isUndef(b) && equal(s, a, b) },
+	"!=": func(s *scope, a, b any) any { return !isUndef(a) && !isUndef(b) && !equal(s, a, b) },
+	"<":  func(s *scope, a, b any) any { return order(a, b, func(c int) bool { return c < 0 }) },
+	"<=": func(s *scope, a, b any) any { return order(a, b, func(c int) bool { return c <= 0 }) },
+	">":  func(s *scope, a, b any) any { return order(a, b, func(c int) bool { return c > 0 }) },
+	">=": func(s *scope, a, b any) any { return order(a, b, func(c int) bool { return c >= 0 }) },
+	"+":  func(s *scope, a, b any) any { return arithmetic(s, a, b, func(x, y float64) float64 { return x + y }) },
+	"-":  func(s *scope, a, b any) any { return arithmetic(s, a, b, func(x, y float64) float64 { return x - y }) },
+	"*":  func(s *scope, a, b any) any { return arithmetic(s, a, b, func(x, y float64) float64 { return x * y }) },
+	"/":  func(s *scope, a, b any) any { return arithmetic(s, a, b, func(x, y float64) float64 { return x / y }) },
+	"%":  func(s *scope, a, b any) any { return arithmetic(s, a, b, math.Mod) },
+	"&":  func(s *scope, a, b any) any { return concat(s, a, b) },
+	"..": span,
+	"in": func(s *scope, a, b any) any {
 		if isUndef(a) || isUndef(b) {
 			return false
 		}
@@ -87,8 +86,9 @@ var operators = map[string]func(a, b any) any{
 		if !ok {
 			list = []any{b}
 		}
+		s.charge(len(list))
 		for _, e := range list {
-			if equal(a, e) {
+			if equal(s, a, e) {
 				return true
 			}
 		}
@@ -97,7 +97,41 @@ var operators = map[string]func(a, b any) any{
 }
 
 // equal leaves numbers that JavaScript would round to the reference.
-func equal(a, b any) bool { return value.Equal(plain(a, nativeDepth), plain(b, nativeDepth)) }
+func equal(s *scope, a, b any) bool {
+	_, listA := a.([]any)
+	_, listB := b.([]any)
+	_, objectA := a.(*value.Object)
+	_, objectB := b.(*value.Object)
+	if listA && objectB || objectA && listB {
+		leave()
+	}
+	return value.Equal(plain(s, a, nativeDepth), plain(s, b, nativeDepth))
+}
+
+// span is the range operator.
+func span(s *scope, a, b any) any {
+	for _, v := range []any{a, b} {
+		if _, isInt := plain(s, v, 1).(int64); !isInt && !isUndef(v) {
+			return leave()
+		}
+	}
+	if isUndef(a) || isUndef(b) {
+		return undef{}
+	}
+	from, to := int64(float(a)), int64(float(b))
+	if from > to {
+		return undef{}
+	}
+	if to-from >= 10_000 {
+		return leave() // there may be a bound on it
+	}
+	s.charge(int(to - from))
+	out := make([]any, 0, to-from+1)
+	for i := from; i <= to; i++ {
+		out = append(out, i)
+	}
+	return collapse(out)
+}
 
 func order(a, b any, want func(int) bool) any {
 	for _, v := range []any{a, b} {
@@ -134,7 +168,7 @@ func ascii(s string) bool {
 	return true
 }
 
-func arithmetic(a, b any, f func(x, y float64) float64) any {
+func arithmetic(s *scope, a, b any, f func(x, y float64) float64) any {
 	for _, v := range []any{a, b} {
 		switch v.(type) {
 		case undef, int64, float64:
@@ -145,27 +179,7 @@ func arithmetic(a, b any, f func(x, y float64) float64) any {
 	if isUndef(a) || isUndef(b) {
 		return undef{}
 	}
-	return number(f(float(plain(a, 1)), float(plain(b, 1))))
-}
-
-// str is what & makes of a value.
-func str(v any) string {
-	switch x := v.(type) {
-	case undef:
-		return ""
-	case string:
-		return x
-	case bool:
-		return strconv.FormatBool(x)
-	case nil:
-		return "null"
-	case int64:
-		if x < 1e15 && x > -1e15 {
-			return strconv.FormatInt(x, 10)
-		}
-	}
-	leave()
-	return ""
+	return number(f(float(plain(s, a, 1)), float(plain(s, b, 1))))
 }
 
 func compileUnary(o *value.Object, depth int) node {
@@ -182,7 +196,7 @@ func compileUnary(o *value.Object, depth int) node {
 			if isUndef(v) {
 				return v
 			}
-			return number(-float(plain(v, 1)))
+			return number(-float(plain(s, v, 1)))
 		}
 	case "[":
 		return compileArray(o, depth)
@@ -212,6 +226,7 @@ func compileArray(o *value.Object, depth int) node {
 			switch {
 			case isUndef(v):
 			case isArray && !nested[i]:
+				s.charge(len(a))
 				out = append(out, a...)
 			default:
 				out = append(out, v)
@@ -260,117 +275,4 @@ func compileObject(o *value.Object, depth int) node {
 		}
 		return out
 	}
-}
-
-func compileCall(o *value.Object, depth int) node {
-	p, _ := o.Get("procedure")
-	po, ok := p.(*value.Object)
-	if !ok {
-		return nil
-	}
-	t, _ := po.Get("type")
-	v, _ := po.Get("value")
-	name, _ := v.(string)
-	raw, _ := o.Get("arguments")
-	list, _ := raw.([]any)
-	f, known := functions[name]
-	if t != "variable" || !known || len(list) != f.args {
-		return nil
-	}
-	nodes := make([]node, len(list))
-	for i, a := range list {
-		if nodes[i] = compileNode(a, depth+1); nodes[i] == nil {
-			return nil
-		}
-	}
-	return func(s *scope, ctx any) any {
-		if _, shadowed := s.get(name); shadowed {
-			return leave()
-		}
-		args := make([]any, len(nodes))
-		for i, n := range nodes {
-			args[i] = n(s, ctx)
-		}
-		return f.run(args)
-	}
-}
-
-type function struct {
-	args int
-	run  func(args []any) any
-}
-
-// text runs a function of one text; undefined gives undefined.
-func textFunction(f func(string) any) function {
-	return function{1, func(a []any) any {
-		if isUndef(a[0]) {
-			return undef{}
-		}
-		s, ok := a[0].(string)
-		if !ok {
-			return leave()
-		}
-		return f(s)
-	}}
-}
-
-var functions = map[string]function{
-	"exists": {1, func(a []any) any { return !isUndef(a[0]) }},
-	"not": {1, func(a []any) any {
-		if isUndef(a[0]) {
-			return leave()
-		}
-		return !truth(a[0])
-	}},
-	"count": {1, func(a []any) any {
-		switch x := a[0].(type) {
-		case undef:
-			return int64(0)
-		case []any:
-			return int64(len(x))
-		}
-		return int64(1)
-	}},
-	"sum": {1, func(a []any) any {
-		list, ok := a[0].([]any)
-		if !ok {
-			return leave()
-		}
-		total := 0.0
-		for _, e := range list {
-			total += float(plain(e, 1))
-		}
-		return number(total)
-	}},
-	"uppercase": textFunction(func(s string) any {
-		if !ascii(s) {
-			return leave()
-		}
-		return strings.ToUpper(s)
-	}),
-	"lowercase": textFunction(func(s string) any {
-		if !ascii(s) {
-			return leave()
-		}
-		return strings.ToLower(s)
-	}),
-	"length": textFunction(func(s string) any { return int64(utf8.RuneCountInString(s)) }),
-	"string": {1, func(a []any) any {
-		switch a[0].(type) {
-		case string, int64, bool:
-			return str(a[0])
-		}
-		return leave()
-	}},
-	"contains": {2, func(a []any) any {
-		if isUndef(a[0]) {
-			return undef{}
-		}
-		s, ok1 := a[0].(string)
-		t, ok2 := a[1].(string)
-		if !ok1 || !ok2 {
-			return leave()
-		}
-		return strings.Contains(s, t)
-	}},
 }
