@@ -139,11 +139,9 @@ func (r *run) exist(ctx context.Context, s Session) error {
 		return nil
 	}
 	enabled, err := r.enabled(ctx, s, r.account)
-	if err != nil {
-		return nil // what is not known is found out by asking the region
-	}
 	for _, region := range r.Regions {
-		if !slices.Contains(enabled, region) {
+		// Where AWS does not say which there are, asking the region finds out.
+		if err == nil && !slices.Contains(enabled, region) {
 			return fmt.Errorf("%w: %q in account %s; enabled are %s", ErrRegion, region, r.account, strings.Join(enabled, ", "))
 		}
 	}
