@@ -48,8 +48,12 @@ const (
 	Array
 )
 
-// undecoded marks a value whose JSON text nobody has asked for yet.
-const undecoded ValueKind = 255
+// undecoded marks a value whose JSON text nobody has asked for yet; withinArray
+// one that is somewhere in the array that is its text.
+const (
+	undecoded   ValueKind = 255
+	withinArray ValueKind = 254
+)
 
 // Value is one value of a field.
 type Value struct {
@@ -94,6 +98,7 @@ type Event struct {
 	tried  []bool  // by child of the root: its slots are filled
 	vals   []Value // by slot
 	stamp  []uint32
+	skip   []int            // by slot: where in its path an array's elements begin
 	multi  map[Slot][]Value // slots whose path crosses an array
 	now    uint32
 	dotted bool // a member's name holds a dot
@@ -113,6 +118,7 @@ func New(s *Schema) *Event {
 		tried:  make([]bool, len(s.root.keys)),
 		vals:   make([]Value, s.Len()),
 		stamp:  make([]uint32, s.Len()),
+		skip:   make([]int, s.Len()),
 	}
 }
 
@@ -288,6 +294,10 @@ func (e *Event) found(s Slot) []Value {
 		return e.multi[s]
 	case undecoded:
 		*v = scalar(v.Text)
+	case withinArray:
+		vs := lookup(v.Text, e.schema.paths[s][e.skip[s]:])
+		e.setMulti(s, vs)
+		return vs
 	}
 	return e.vals[s : s+1 : s+1]
 }
@@ -311,7 +321,8 @@ func (e *Event) fill(n *node, k, start, end int) {
 		}
 		if sub != nil {
 			for _, s := range sub.below {
-				e.setMulti(s, lookup(b[start:end], e.schema.paths[s][sub.skip:]))
+				e.skip[s] = sub.skip
+				e.set(s, Value{withinArray, b[start:end]})
 			}
 		}
 		return

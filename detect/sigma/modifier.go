@@ -295,14 +295,28 @@ func compileRegexp(s string, m modifierSet) (*expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("regular expression: %w", err)
 	}
-	return &expression{Regexp: re, needs: []byte(needed(tree.Simplify()))}, nil
+	e := &expression{Regexp: re, needs: []byte(needed(tree.Simplify()))}
+	if prefix := leading(tree.Simplify()); prefix != "" {
+		// Tied to where its first text stands, an expression often needs no
+		// way back, and Go runs it several times as fast.
+		if e.tied, err = regexp.Compile("^(?:" + s + ")"); err == nil {
+			e.prefix = []byte(prefix)
+		}
+	}
+	return e, nil
 }
 
 // expression is a regular expression with a text that every match contains.
 type expression struct {
 	*regexp.Regexp
-	needs []byte
+	needs  []byte
+	prefix []byte // what every match begins with, or nil
+	tied   *regexp.Regexp
 }
+
+// mostTied is how often the first text may stand in a value for the tied
+// expression to be tried at each: more would cost more than linear time.
+const mostTied = 4
 
 // maxSearched is how much of a text an expression looks at: CloudTrail's limit
 // for a whole record. It bounds the time that expression and record can cost.
@@ -312,7 +326,34 @@ func (e *expression) Match(text []byte) bool {
 	if len(text) > maxSearched {
 		text = text[:maxSearched]
 	}
-	return bytes.Contains(text, e.needs) && e.Regexp.Match(text)
+	if !bytes.Contains(text, e.needs) {
+		return false
+	}
+	if e.prefix == nil {
+		return e.Regexp.Match(text)
+	}
+	for range mostTied {
+		i := bytes.Index(text, e.prefix)
+		if i < 0 {
+			return false
+		}
+		if e.tied.Match(text[i:]) {
+			return true
+		}
+		text = text[i+1:]
+	}
+	return e.Regexp.Match(text)
+}
+
+// leading returns the literal that every match begins with, or "".
+func leading(t *syntax.Regexp) string {
+	switch {
+	case t.Op == syntax.OpLiteral && t.Flags&syntax.FoldCase == 0:
+		return string(t.Rune)
+	case t.Op == syntax.OpConcat, t.Op == syntax.OpCapture:
+		return leading(t.Sub[0])
+	}
+	return ""
 }
 
 // needed returns the longest literal that every match contains, or "".
