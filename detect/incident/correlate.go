@@ -15,7 +15,7 @@ type Options struct {
 	// Gap is the longest time between two detections of one incident; 6 hours
 	// if it is zero. Less than an hour counts as an hour.
 	Gap time.Duration
-	// MaxSteps bounds the steps that are kept at once; 50,000 if it is zero.
+	// MaxSteps bounds the steps that are kept at once; 20,000 if it is zero.
 	MaxSteps int
 	// MaxLinks bounds the sessions that are remembered; 100,000 if it is zero.
 	MaxLinks int
@@ -94,7 +94,7 @@ func New(o Options) *Correlator {
 		o.Gap = 6 * time.Hour
 	}
 	o.Gap = max(o.Gap, time.Hour)
-	o.MaxSteps = cmp.Or(max(o.MaxSteps, 0), 50_000)
+	o.MaxSteps = cmp.Or(max(o.MaxSteps, 0), 20_000)
 	o.MaxLinks = cmp.Or(max(o.MaxLinks, 0), 100_000)
 	return &Correlator{opt: o, callers: map[who]*who{}, byARN: map[string]*who{}, rules: map[string]*rule{},
 		steps: map[stepKey]*step{}, sessions: newSessions(o.MaxLinks)}
@@ -109,7 +109,7 @@ func (c *Correlator) intern(w who) *who {
 	if p, ok := c.callers[w]; ok {
 		return p
 	}
-	if len(c.callers) < 2*c.opt.MaxSteps {
+	if len(c.callers) < c.opt.MaxSteps {
 		c.callers[w] = &w
 	}
 	if old := c.byARN[w.arn]; w.arn != "" && w.typ == "AssumedRole" && (old == nil || w.key < old.key) && (old != nil || len(c.byARN) < c.opt.MaxSteps) {

@@ -272,6 +272,11 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 			if slices.Contains(args, "-") {
 				return usageErrorf("--backtest reads the logs twice, and standard input can be read once")
 			}
+			for _, name := range []string{"suppress", "estate", "baseline-state", "automation", "mutes", "baseline"} {
+				if c.Flags().Changed(name) {
+					return usageErrorf("--backtest compares what the rules find; leave out --%s", name)
+				}
+			}
 			return a.backtest(c.Context(), old, rules, func() ([]logs.Source, error) { return a.logSources(c.Context(), args, live) },
 				detect.Options{Workers: workers, FlowFormat: flowFormat}, flags.out)
 		}
