@@ -151,6 +151,7 @@ func (b *builder) readerConfig(o *value.Object, at string, s *state, r *itemRead
 	r.delimiter, _ = b.oneOf(o, at, "CSVDelimiter", "COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB")
 	r.itemsPtr, _ = b.str(o, at, "ItemsPointer")
 	r.transform, _ = b.oneOf(o, at, "Transformation", "NONE", "LOAD_AND_FLATTEN")
+	r.manifest, _ = b.oneOf(o, at, "ManifestType", "S3_INVENTORY", "ATHENA_DATA")
 	r.maxItems = b.numberField(o, at, s, "MaxItems", 1, mostSeconds, true)
 	if v, ok := o.Get("CSVHeaders"); ok {
 		list, _ := b.array(v, at+"/CSVHeaders")

@@ -200,6 +200,7 @@ type itemReader struct {
 	maxItems    numberField
 	itemsPtr    string
 	transform   string
+	manifest    string
 }
 
 type itemBatcher struct {
