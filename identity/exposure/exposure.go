@@ -116,7 +116,7 @@ func (f *finder) statement(s *identity.Statement) {
 func (f *finder) principal(s *identity.Statement, only *identity.Principal, name, typ string) {
 	x := Exposure{Resource: f.r, Principal: name, Kind: kindOf(name, typ), Statement: s, Actions: actionsOf(s), Conditions: conditionsOf(s)}
 	switch {
-	case typ == identity.PrincipalService || f.inside(name, typ):
+	case typ == identity.PrincipalService || f.inside(name, typ) || f.forInsiders(s):
 		return
 	case typ == identity.PrincipalFederated:
 		x.Public = openProvider(name, s)
