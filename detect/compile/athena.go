@@ -67,7 +67,7 @@ func (c *sqlCompiler) where(r *sigma.Rule) (string, bool) {
 	join := func(word string) func([]string) string {
 		return func(kids []string) string { return "(" + strings.Join(kids, "\n  "+word+" ") + ")" }
 	}
-	b := boolean[string]{all: join("AND"), any: join("OR"), not: func(x string) string { return "NOT " + x }, leaf: c.leaf}
+	b := boolean[string]{all: join("AND"), any: join("OR"), not: func(x string) string { return "NOT " + x }, leaf: c.leaf, res: c.res}
 	return b.build(r.Condition(), true)
 }
 

@@ -128,8 +128,8 @@ func (c *ebCompiler) over(n *sigma.Node, negated bool) []conj {
 	case sigma.NodeTest:
 		return c.test(n.Test, negated != n.Test.Negate)
 	case sigma.NodeAtLeast:
-		if negated {
-			c.res.widen("not at least %d of %d: left out", n.N, len(n.Kids))
+		if negated || picks(len(n.Kids), n.N) > maxPicks {
+			c.res.widen("at least %d of %d, or its negation, is left out", n.N, len(n.Kids))
 			return []conj{{}}
 		}
 		var out []conj
@@ -151,9 +151,28 @@ func (c *ebCompiler) over(n *sigma.Node, negated bool) []conj {
 	}
 	var out []conj
 	for _, k := range n.Kids {
-		out = append(out, c.over(k, negated)...)
+		if out = append(out, c.over(k, negated)...); len(out) > maxTerms {
+			if out = merged(out); len(out) > maxTerms {
+				c.res.widen("a condition with too many alternatives is left out")
+				return []conj{{}}
+			}
+		}
 	}
 	return merged(out)
+}
+
+// maxPicks bounds the ways to choose n of several that are written out.
+const maxPicks = 200
+
+// picks counts the ways to choose k of n, up to more than maxPicks.
+func picks(n, k int) int {
+	out := 1
+	for i := range min(k, n-k) {
+		if out = out * (n - i) / (i + 1); out > maxPicks {
+			break
+		}
+	}
+	return out
 }
 
 func choose(n, k int, visit func([]int)) {

@@ -555,3 +555,34 @@ func TestLongPatterns(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileRules: rules that would take for ever to write out are widened or
+// refused, and soon.
+func TestHostileRules(t *testing.T) {
+	var many, fields []string
+	for i := range 60 {
+		many = append(many, fmt.Sprintf("  s%d: {requestParameters.f%d: x, errorCode: e%d}", i, i, i))
+		fields = append(fields, fmt.Sprintf("  a%d:\n    - eventName: A%d\n    - requestParameters.g%d: x", i, i, i))
+	}
+	for _, detection := range []string{
+		strings.Join(many, "\n") + "\n  condition: 30 of s*",
+		strings.Join(many, "\n") + "\n  condition: not 30 of s*",
+		strings.Join(fields, "\n") + "\n  condition: all of a*",
+		strings.Join(fields, "\n") + "\n  condition: not all of a*",
+		"  s: {eventName: A, userAgent: '" + strings.Repeat("*a", 2000) + "'}\n  condition: s",
+	} {
+		for _, target := range []compile.Target{compile.EventBridge, compile.Athena, compile.OpenSearch} {
+			r := compiledRule(t, detection, target)
+			if r.Fidelity != compile.Exact && len(r.Reasons) == 0 {
+				t.Errorf("%s: %s without a reason: %.80s", target, r.Fidelity, detection)
+			}
+			size := len(r.SQL)
+			for _, p := range r.Patterns {
+				size += len(p.JSON)
+			}
+			if size > 1<<20 {
+				t.Errorf("%s: %d bytes for %.80s", target, size, detection)
+			}
+		}
+	}
+}

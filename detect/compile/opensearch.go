@@ -27,7 +27,7 @@ func (r *Result) openSearch() {
 			return map[string]any{"bool": b}
 		}
 	}
-	b := boolean[map[string]any]{all: clause("filter"), any: clause("should"), leaf: c.leaf,
+	b := boolean[map[string]any]{all: clause("filter"), any: clause("should"), leaf: c.leaf, res: c.res,
 		not: func(x map[string]any) map[string]any { return clause("must_not")([]map[string]any{x}) }}
 	q, ok := b.build(r.Rule.Condition(), true)
 	if !ok {

@@ -9,6 +9,7 @@ type boolean[T any] struct {
 	all, any func([]T) T
 	not      func(T) T
 	leaf     func(t *sigma.Test, over bool) (x T, ok bool) // not ok: true if over, false if under
+	res      *Result
 }
 
 // build returns an expression for a node; ok is false for one that is always
@@ -45,6 +46,10 @@ func (b boolean[T]) build(n *sigma.Node, over bool) (x T, ok bool) {
 		}
 	}
 	if n.Op == sigma.NodeAtLeast {
+		if picks(len(n.Kids), n.N) > maxPicks {
+			b.res.widen("at least %d of %d is left out", n.N, len(n.Kids))
+			return x, false
+		}
 		var alternatives []*sigma.Node
 		choose(len(n.Kids), n.N, func(pick []int) {
 			and := &sigma.Node{Op: sigma.NodeAnd}
