@@ -1,40 +1,43 @@
 package incident
 
 import (
-	"bytes"
 	"fmt"
 	"path"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 )
 
 // Automation says how callers that are programs are known. Every member that is
 // given must match, whatever the case; patterns take * and ?.
 type Automation struct {
-	ID     string `yaml:"id" json:"id"`
-	Reason string `yaml:"reason" json:"reason"` // what a reader is told
+	ID     string `json:"id"`
+	Reason string `json:"reason"` // what a reader is told
 	// Hint marks what an attacker can choose: a name or user agent. A hint is
 	// shown and does not lower a severity.
-	Hint bool `yaml:"hint" json:"hint,omitempty"`
+	Hint bool `json:"hint,omitempty"`
 
-	Identity  string `yaml:"identity" json:"identity,omitempty"`   // userIdentity.type
-	InvokedBy string `yaml:"invokedBy" json:"invokedBy,omitempty"` // the service that called on somebody's behalf
-	Principal string `yaml:"principal" json:"principal,omitempty"` // ARN of the user, or of the role behind a session
-	Role      string `yaml:"role" json:"role,omitempty"`           // name of the role behind a session
-	Session   string `yaml:"session" json:"session,omitempty"`     // name of the session
-	Provider  string `yaml:"provider" json:"provider,omitempty"`   // of the web identity that opened the first session
-	Source    string `yaml:"source" json:"source,omitempty"`       // sourceIdentity
+	Identity  string `json:"identity,omitempty"`  // userIdentity.type
+	InvokedBy string `json:"invokedBy,omitempty"` // the service that called on somebody's behalf
+	Principal string `json:"principal,omitempty"` // ARN of the user, or of the role behind a session
+	Role      string `json:"role,omitempty"`      // name of the role behind a session
+	Session   string `json:"session,omitempty"`   // name of the session
+	Provider  string `json:"provider,omitempty"`  // of the web identity that opened the first session
+	Source    string `json:"source,omitempty"`    // sourceIdentity
 }
 
 // ParseAutomation reads a list of Automation in YAML.
 func ParseAutomation(name string, data []byte) ([]Automation, error) {
-	if len(data) > 1<<20 {
-		return nil, fmt.Errorf("read automation %s: more than 1 MiB", name)
+	entries, err := entriesOf(data, "id", "reason", "hint", "identity", "invokedBy", "principal", "role", "session", "provider", "source")
+	if err != nil {
+		return nil, fmt.Errorf("read automation %s: %w", name, err)
 	}
 	var out []Automation
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&out); err != nil {
-		return nil, fmt.Errorf("read automation %s: %w", name, err)
+	for _, e := range entries {
+		v := e.values
+		if h := v["hint"]; h != "" && h != "true" && h != "false" {
+			return nil, fmt.Errorf("read automation %s: line %d: hint: want true or false", name, e.line)
+		}
+		out = append(out, Automation{ID: v["id"], Reason: v["reason"], Hint: v["hint"] == "true", Identity: v["identity"], InvokedBy: v["invokedBy"], Principal: v["principal"],
+			Role: v["role"], Session: v["session"], Provider: v["provider"], Source: v["source"]})
 	}
 	seen := map[string]bool{}
 	for i, a := range out {

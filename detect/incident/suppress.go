@@ -1,15 +1,12 @@
 package incident
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/bartizan-security/bartizan/finding"
 )
@@ -29,13 +26,6 @@ type Suppression struct {
 	File     string
 }
 
-// The bounds of a suppression file.
-const (
-	maxSuppressFile = 1 << 20
-	maxSuppressLine = 4 << 10
-	maxSuppressDeep = 64
-)
-
 // ParseSuppressions reads a suppression file in YAML or JSON: a list of entries
 // with rule, actor, resource, account and source, of which at least one is
 // given, and reason, owner and expires, which all are. An expiry is a date, the
@@ -44,51 +34,20 @@ func ParseSuppressions(name string, data []byte) ([]Suppression, error) {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("read suppressions %s: %w", name, fmt.Errorf(format, args...))
 	}
-	if len(data) > maxSuppressFile {
-		return nil, fail("the file has more than %d MiB", maxSuppressFile>>20)
-	}
-	depth := 0
-	for _, c := range data { // the YAML parser recurses
-		switch c {
-		case '[', '{':
-			if depth++; depth > maxSuppressDeep {
-				return nil, fail("nested too deeply")
-			}
-		case ']', '}':
-			depth--
-		}
-	}
-	for line := range bytes.Lines(data) {
-		if len(line) > maxSuppressLine || len(line)-len(bytes.TrimLeft(line, " -?\t")) > maxSuppressDeep {
-			return nil, fail("a line is too long or nested too deeply")
-		}
-	}
-	var entries []struct {
-		Rule     string `yaml:"rule"`
-		Actor    string `yaml:"actor"`
-		Resource string `yaml:"resource"`
-		Account  string `yaml:"account"`
-		Source   string `yaml:"source"`
-		Reason   string `yaml:"reason"`
-		Owner    string `yaml:"owner"`
-		Expires  string `yaml:"expires"`
-	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, nil
-	}
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&entries); err != nil {
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, fail("%s; want a list of entries with rule, actor, resource, account, source, reason, owner and expires", first)
+	entries, err := entriesOf(data, "rule", "actor", "resource", "account", "source", "reason", "owner", "expires")
+	if err != nil {
+		return nil, fail("%w", err)
 	}
 	var out []Suppression
 	for i, e := range entries {
-		s := Suppression{Rule: e.Rule, Actor: e.Actor, Resource: e.Resource, Account: e.Account, Reason: strings.TrimSpace(e.Reason), Owner: strings.TrimSpace(e.Owner), Number: i + 1, File: name}
-		if e.Source != "" {
-			p, err := netip.ParsePrefix(e.Source)
+		v := e.values
+		s := Suppression{Rule: v["rule"], Actor: v["actor"], Resource: v["resource"], Account: v["account"], Reason: strings.TrimSpace(v["reason"]), Owner: strings.TrimSpace(v["owner"]), Number: i + 1, File: name}
+		if source := v["source"]; source != "" {
+			p, err := netip.ParsePrefix(source)
 			if err != nil {
-				a, err := netip.ParseAddr(e.Source)
-				if err != nil {
-					return nil, fail("entry %d: source %q: want an address or a range such as 192.0.2.0/24", i+1, e.Source)
+				a, err := netip.ParseAddr(source)
+				if err != nil || a.Zone() != "" {
+					return nil, fail("entry %d: source %q: want an address or a range such as 192.0.2.0/24", i+1, source)
 				}
 				p = netip.PrefixFrom(a, a.BitLen())
 			}
@@ -97,11 +56,10 @@ func ParseSuppressions(name string, data []byte) ([]Suppression, error) {
 		switch {
 		case s.Rule+s.Actor+s.Resource+s.Account == "" && !s.Source.IsValid():
 			return nil, fail("entry %d selects nothing; give rule, actor, resource, account or source", i+1)
-		case s.Reason == "" || s.Owner == "" || e.Expires == "":
+		case s.Reason == "" || s.Owner == "" || v["expires"] == "":
 			return nil, fail("entry %d needs reason, owner and expires", i+1)
 		}
-		var err error
-		if s.Expires, err = expiry(e.Expires); err != nil {
+		if s.Expires, err = expiry(v["expires"]); err != nil {
 			return nil, fail("entry %d: %w", i+1, err)
 		}
 		out = append(out, s)

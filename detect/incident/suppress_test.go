@@ -83,7 +83,7 @@ func TestSuppressionMistakes(t *testing.T) {
 		"- rule: " + strings.Repeat("x", 5000):                           "too long",
 		strings.Repeat(" ", 100) + "- rule: x":                           "too long or nested",
 		"- {rule: r, reason: \"\", owner: o, expires: 2026-12-31}":       "needs reason",
-		"- {rule: r, reason: x, owner: o, expires: 2026-12-31, rule: s}": "want a list of entries",
+		"- {rule: r, reason: x, owner: o, expires: 2026-12-31, rule: s}": "already defined",
 	} {
 		_, err := incident.ParseSuppressions("f", []byte(src))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
