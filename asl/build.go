@@ -29,6 +29,7 @@ type builder struct {
 	machine *Machine
 	vars    map[string]bool // variables the current state refers to
 	ql      string          // query language of the current state
+	at, typ string          // pointer and type of the current state
 	depth   int
 	doc     any
 	labels  map[string]bool
@@ -400,12 +401,34 @@ func (b *builder) compile(source, pointer string) *jsonata.Expression {
 	for _, n := range x.InputNames() {
 		b.remark(SeverityError, CodeUnsupportedJSONata, pointer, "Reference to '%s' at the top level is not supported.", n)
 	}
+	for _, n := range x.Members("states") {
+		if !b.offers(n, pointer) {
+			b.remark(SeverityError, CodeUnsupportedJSONata, pointer, "Reference to '$states.%s' is not supported in this field.", n)
+		}
+	}
 	for _, n := range x.Variables() {
 		if n != "states" && b.vars != nil {
 			b.vars[n] = true
 		}
 	}
 	return x
+}
+
+// offers reports whether $states has a member where a field stands: the result
+// of a task, Parallel or Map is there for Output and Assign, the error for
+// those of a Catch.
+// https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+func (b *builder) offers(name, pointer string) bool {
+	field := strings.Split(strings.TrimPrefix(pointer, b.at+"/"), "/")
+	switch name {
+	case "input", "context":
+		return true
+	case "result":
+		return (b.typ == "Task" || b.typ == "Parallel" || b.typ == "Map") && (field[0] == "Output" || field[0] == "Assign")
+	case "errorOutput":
+		return len(field) > 2 && field[0] == "Catch" && (field[2] == "Output" || field[2] == "Assign")
+	}
+	return true // undefined, and only seen when it runs
 }
 
 // expression returns the source between {% and %}.

@@ -28,12 +28,12 @@ var stateFields = map[string][3][]string{
 
 func (b *builder) state(o *value.Object, name, p, ql string) *state {
 	s := &state{name: name, pointer: p, ql: ql}
-	outerQL, outerVars := b.ql, b.vars
+	outerQL, outerVars, outerAt, outerTyp := b.ql, b.vars, b.at, b.typ
 	b.vars = map[string]bool{}
 	defer func() {
 		s.variables = sortedNames(b.vars)
 		sort.Strings(s.variables)
-		b.ql, b.vars = outerQL, outerVars
+		b.ql, b.vars, b.at, b.typ = outerQL, outerVars, outerAt, outerTyp
 	}()
 	s.comment, _ = b.str(o, p, "Comment")
 	mixed := false
@@ -53,6 +53,7 @@ func (b *builder) state(o *value.Object, name, p, ql string) *state {
 		return nil
 	}
 	s.typ = typ
+	b.at, b.typ = p, typ
 	b.stateFieldNames(o, p, s, mixed)
 	b.nextOrEnd(o, p, s)
 	b.inputOutput(o, p, s)

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -258,6 +259,19 @@ func (e *Expression) Reads(variable, member string) bool {
 		}
 	}
 	return false
+}
+
+// Members returns the members that the expression names of the object bound to
+// a variable, in order; what it reads of the variable used whole is not among
+// them.
+func (e *Expression) Members(variable string) []string {
+	u := e.variables[variable]
+	if u == nil {
+		return nil
+	}
+	out := append([]string(nil), u.members...)
+	sort.Strings(out)
+	return out
 }
 
 // Compile checks an expression. The error is an [Error] with JSONata's code.
