@@ -374,8 +374,10 @@ func exceptedBy(refs []principalRef, e *evaluation) tri {
 		return yes
 	case c.Kind == RootCaller:
 		ok = account
-	case c.Kind == RoleCaller || c.Kind == SessionCaller:
+	case c.Kind == RoleCaller:
 		ok = account && role
+	case c.Kind == SessionCaller:
+		ok = account && role && self
 	case c.inAccount():
 		ok = account && (self || role)
 	default:

@@ -95,83 +95,76 @@ func compileValue(kind operatorKind, s, version string) conditionValue {
 }
 
 // matches compares one value of the request with one of the policy.
-func (c *condition) matches(e *evaluation, v *conditionValue, s string) (tri, resolution) {
+func (c *condition) matches(e *evaluation, v *conditionValue, s string) tri {
 	if !v.ok {
-		return no, resolved
+		return no
 	}
 	switch c.op.kind {
 	case opStringEquals, opStringIgnoreCase:
 		if !v.text.vars {
 			if c.op.kind == opStringEquals {
-				return triOf(s == v.text.source), resolved
+				return triOf(s == v.text.source)
 			}
-			return triOf(strings.EqualFold(s, v.text.source)), resolved
+			return triOf(strings.EqualFold(s, v.text.source))
 		}
 		want, how := v.text.fill(e)
 		switch how {
 		case unresolved:
-			return no, unresolved
+			return no
 		case uncertain:
-			return maybe, uncertain
+			return maybe
 		}
 		if c.op.kind == opStringEquals {
-			return triOf(s == want), resolved
+			return triOf(s == want)
 		}
-		return triOf(strings.EqualFold(s, want)), resolved
+		return triOf(strings.EqualFold(s, want))
 	case opStringLike:
 		return v.like.match(e, s)
 	case opARN:
 		return v.arn.match(e, s)
 	case opNumeric:
 		n, ok := parseDecimal(s)
-		return triOf(ok && c.cmp.holds(compareDecimal(n, *v.num))), resolved
+		return triOf(ok && c.cmp.holds(compareDecimal(n, *v.num)))
 	case opDate:
 		d, ok := parseDate(s)
-		return triOf(ok && c.cmp.holds(d.Compare(v.date))), resolved
+		return triOf(ok && c.cmp.holds(d.Compare(v.date)))
 	case opIP:
 		a, ok := parseAddress(s)
-		return triOf(ok && v.net.Contains(a)), resolved
+		return triOf(ok && v.net.Contains(a))
 	case opBool:
 		want := v.bool
 		if v.text.vars {
 			text, how := v.text.fill(e)
 			switch how {
 			case unresolved:
-				return no, unresolved
+				return no
 			case uncertain:
-				return maybe, uncertain
+				return maybe
 			}
 			b, ok := parseBool(text)
 			if !ok {
-				return no, resolved
+				return no
 			}
 			want = b
 		}
 		b, ok := parseBool(s)
-		return triOf(ok && b == want), resolved
+		return triOf(ok && b == want)
 	case opBinary:
-		return triOf(sameBinary(v.raw, v.text.source, s)), resolved
+		return triOf(sameBinary(v.raw, v.text.source, s))
 	}
-	return no, resolved
+	return no
 }
 
-// anyValue reports whether one of the policy's values matches s. A variable
-// that is not in the request makes a negated comparison invalid, which is said
-// with the resolution.
-func (c *condition) anyValue(e *evaluation, s string) (tri, resolution) {
+// anyValue reports whether one of the policy's values matches s. A variable that
+// is not in the request matches nothing.
+func (c *condition) anyValue(e *evaluation, s string) tri {
 	best := no
-	how := resolved
 	for i := range c.values {
-		t, r := c.matches(e, &c.values[i], s)
-		best = best.or(t)
-		if r == unresolved {
-			how = unresolved
-		}
-		if best == yes {
-			return yes, resolved
+		if best = best.or(c.matches(e, &c.values[i], s)); best == yes {
+			return yes
 		}
 	}
-	return best, how
+	return best
 }
 
 // holds decides the condition.
@@ -221,14 +214,11 @@ func (c *condition) holds(e *evaluation) tri {
 // one decides the operator for one value of the request: it matches any of the
 // policy's values or, negated, none of them.
 func (c *condition) one(e *evaluation, s string) tri {
-	t, how := c.anyValue(e, s)
-	if !c.op.Negated {
-		return t
+	t := c.anyValue(e, s)
+	if c.op.Negated {
+		return t.not()
 	}
-	if how == unresolved {
-		return no // the statement is invalid and does not apply
-	}
-	return t.not()
+	return t
 }
 
 // absent decides the condition for a key that is not in the request.

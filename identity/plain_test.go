@@ -351,8 +351,10 @@ func (p *plain) principal(s *identity.Statement) (how string, sure int) {
 	switch p.kind {
 	case "root":
 		exempt = found["account"]
-	case "role", "session":
+	case "role":
 		exempt = found["account"] && found["role"]
+	case "session":
+		exempt = found["account"] && found["role"] && found["direct"]
 	case "user", "federated":
 		exempt = found["account"] && (found["direct"] || found["role"])
 	default:
@@ -505,9 +507,6 @@ func (p *plain) matches(pol *identity.Policy, s *identity.Statement) int {
 		for _, v := range list.Values {
 			subs, bad, perhaps := p.fill(pol, v.Text, true)
 			if bad {
-				if not && best < 2 {
-					return 0
-				}
 				continue
 			}
 			if glob(subs, p.target, strings.HasPrefix(v.Text, "arn:")) {
@@ -557,19 +556,14 @@ func (p *plain) condition(pol *identity.Policy, operator string, k *identity.Con
 	}
 	absent := b2(ifExists || all || negated && !some)
 	one := func(s string) int {
-		best, invalid := 0, false
+		best := 0
 		for _, v := range k.Values {
-			t, bad := p.compare(pol, op, v.Text, s)
-			best = max(best, t)
-			invalid = invalid || bad
+			best = max(best, p.compare(pol, op, v.Text, s))
 		}
-		switch {
-		case !negated:
-			return best
-		case invalid && best < 2:
-			return 0
+		if negated {
+			return 2 - best
 		}
-		return 2 - best
+		return best
 	}
 	switch {
 	case unknown:
@@ -631,12 +625,12 @@ func (p *plain) neverFits(op, v string) bool {
 	return false
 }
 
-func (p *plain) compare(pol *identity.Policy, op, want, got string) (t int, bad bool) {
+func (p *plain) compare(pol *identity.Policy, op, want, got string) int {
 	switch {
 	case strings.HasPrefix(op, "string"):
 		subs, bad, perhaps := p.fill(pol, want, false)
 		if bad {
-			return 0, true
+			return 0
 		}
 		if !strings.HasSuffix(op, "like") {
 			text := ""
@@ -644,29 +638,29 @@ func (p *plain) compare(pol *identity.Policy, op, want, got string) (t int, bad 
 				text += s.text
 			}
 			if perhaps {
-				return 1, false
+				return 1
 			}
 			if strings.HasSuffix(op, "ignorecase") {
-				return b2(strings.EqualFold(text, got)), false
+				return b2(strings.EqualFold(text, got))
 			}
-			return b2(text == got), false
+			return b2(text == got)
 		}
 		ok := glob(subs, got, false)
 		if ok && perhaps {
-			return 1, false
+			return 1
 		}
-		return b2(ok), false
+		return b2(ok)
 	case strings.HasPrefix(op, "arn"):
 		subs, bad, perhaps := p.fill(pol, want, false)
 		if bad {
-			return 0, true
+			return 0
 		}
 		gotSeg := strings.SplitN(got, ":", 6)
 		if len(gotSeg) != 6 || gotSeg[0] != "arn" {
-			return 0, false
+			return 0
 		}
 		if perhaps {
-			return min(1, b2(glob(subs, got, false))), false
+			return min(1, b2(glob(subs, got, false)))
 		}
 		var segs [][]sub
 		cur := []sub{}
@@ -684,63 +678,63 @@ func (p *plain) compare(pol *identity.Policy, op, want, got string) (t int, bad 
 		}
 		segs = append(segs, cur)
 		if want != "" && strings.Trim(want, "*") == "" {
-			return 2, false
+			return 2
 		}
 		if len(segs) != 6 {
-			return 0, false
+			return 0
 		}
 		for i := range segs {
 			if !glob(segs[i], gotSeg[i], false) {
-				return 0, false
+				return 0
 			}
 		}
-		return 2, false
+		return 2
 	case strings.HasPrefix(op, "numeric"), strings.HasPrefix(op, "date"):
 		var sign int
 		if strings.HasPrefix(op, "numeric") {
 			w, ok1 := number(want)
 			g, ok2 := number(got)
 			if !ok1 || !ok2 {
-				return 0, false
+				return 0
 			}
 			sign = g.Cmp(w)
 		} else {
 			w, ok1 := date(want)
 			g, ok2 := date(got)
 			if !ok1 || !ok2 {
-				return 0, false
+				return 0
 			}
 			sign = g.Compare(w)
 		}
 		switch op = strings.TrimPrefix(strings.TrimPrefix(op, "numeric"), "date"); op {
 		case "lessthan":
-			return b2(sign < 0), false
+			return b2(sign < 0)
 		case "lessthanequals":
-			return b2(sign <= 0), false
+			return b2(sign <= 0)
 		case "greaterthan":
-			return b2(sign > 0), false
+			return b2(sign > 0)
 		case "greaterthanequals":
-			return b2(sign >= 0), false
+			return b2(sign >= 0)
 		}
-		return b2(sign == 0), false
+		return b2(sign == 0)
 	case op == "bool":
 		subs, bad, perhaps := p.fill(pol, want, false)
 		if bad || perhaps {
-			return b2(perhaps && !bad) / 2, bad
+			return b2(perhaps && !bad) / 2
 		}
 		want = ""
 		for _, s := range subs {
 			want += s.text
 		}
-		return b2(strings.EqualFold(want, got) && (strings.EqualFold(want, "true") || strings.EqualFold(want, "false"))), false
+		return b2(strings.EqualFold(want, got) && (strings.EqualFold(want, "true") || strings.EqualFold(want, "false")))
 	case op == "binaryequals":
 		w, err1 := base64.StdEncoding.DecodeString(want)
 		g, err2 := base64.StdEncoding.DecodeString(got)
-		return b2(err1 == nil && (want == got || err2 == nil && string(w) == string(g))), false
+		return b2(err1 == nil && (want == got || err2 == nil && string(w) == string(g)))
 	}
 	n, ok := network(want)
 	ip := net.ParseIP(strings.TrimSpace(got))
-	return b2(ok && ip != nil && n.Contains(ip)), false
+	return b2(ok && ip != nil && n.Contains(ip))
 }
 
 func number(s string) (*big.Rat, bool) {

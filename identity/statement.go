@@ -276,11 +276,7 @@ func (s *statement) applies(e *evaluation) tri {
 func (s *statement) resource(e *evaluation) tri {
 	best := no
 	for i := range s.resources {
-		t, how := s.resources[i].match(e, e.target)
-		if s.notResource && how == unresolved {
-			return no // an unresolved variable makes the statement invalid
-		}
-		if best = best.or(t); best == yes {
+		if best = best.or(s.resources[i].match(e, e.target)); best == yes {
 			break
 		}
 	}

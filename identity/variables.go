@@ -187,35 +187,27 @@ func newTextPattern(s, version string, resource bool) textPattern {
 	return p
 }
 
-// match answers maybe when a variable is not known, and reports whether a
-// variable is not in the request.
-func (p *textPattern) match(e *evaluation, s string) (t tri, res resolution) {
+// match answers maybe when a variable is not known. With a variable that is not
+// in the request nothing matches.
+func (p *textPattern) match(e *evaluation, s string) tri {
 	if !p.vars {
-		return triOf(p.fixed.Match(s)), resolved
+		return triOf(p.fixed.Match(s))
 	}
 	if !strings.HasPrefix(s, p.prefix) {
-		// No value changes this answer, but a variable may still be absent.
-		for i := range p.parts {
-			if p.parts[i].key != nil {
-				if _, r := p.parts[i].resolve(e); r == unresolved {
-					return no, unresolved
-				}
-			}
-		}
-		return no, resolved
+		return no
 	}
 	list, how := p.tokens(e, p.resource)
 	if how == unresolved {
-		return no, unresolved
+		return no
 	}
 	filled := compileTokens(list)
 	if !filled.Match(s) {
-		return no, resolved
+		return no
 	}
 	if how == uncertain {
-		return maybe, uncertain
+		return maybe
 	}
-	return yes, resolved
+	return yes
 }
 
 // arnPattern is a template matched segment by segment.
@@ -253,14 +245,14 @@ func (p *arnPattern) set(list []wildToken) {
 	p.ok = segment == 5
 }
 
-func (p *arnPattern) match(e *evaluation, s string) (tri, resolution) {
+func (p *arnPattern) match(e *evaluation, s string) tri {
 	use := p
 	how := resolved
 	var whole Pattern // of a variable that is not known: its value may hold colons
 	if p.vars {
 		var list []wildToken
 		if list, how = p.tokens(e, false); how == unresolved {
-			return no, unresolved
+			return no
 		}
 		if how == uncertain {
 			whole = compileTokens(slices.Clone(list))
@@ -274,7 +266,7 @@ func (p *arnPattern) match(e *evaluation, s string) (tri, resolution) {
 		t = use.fixed[i].Match(seg[i])
 	}
 	if how == uncertain && ok && whole.Match(s) {
-		return maybe, uncertain
+		return maybe
 	}
-	return triOf(t), resolved
+	return triOf(t)
 }

@@ -127,16 +127,13 @@ func filled(parts []part, values map[string]string) ([]part, bool) {
 }
 
 // matching is the formula of a variable matching one of the templates or, if
-// negated, none. A template counts only if the keys of its variables are in the
-// request; where one is missing, a negated element does not apply.
+// negated, none. A template matches only if the keys of its variables are in the
+// request.
 func (b *builder) matching(name string, all []template, negated bool, kind atomKind) *formula {
 	var ground []template
 	var some []*formula
-	var needs []*formula
-	dead := false
 	for _, t := range all {
 		if t.dead {
-			dead = true
 			continue
 		}
 		if len(t.needs) == 0 {
@@ -147,7 +144,6 @@ func (b *builder) matching(name string, all []template, negated bool, kind atomK
 		for _, v := range t.needs {
 			here = append(here, b.fact(keyVariable(v), present, "", nil))
 		}
-		needs = append(needs, here...)
 		some = append(some, and(append(here, b.inside(name, []template{t}, kind))...))
 	}
 	if len(ground) > 0 {
@@ -156,10 +152,7 @@ func (b *builder) matching(name string, all []template, negated bool, kind atomK
 	if !negated {
 		return or(some...)
 	}
-	if dead {
-		return never
-	}
-	return and(append(needs, not(or(some...)))...)
+	return not(or(some...))
 }
 
 func (b *builder) inside(name string, all []template, kind atomKind) *formula {
