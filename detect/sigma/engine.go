@@ -24,6 +24,7 @@ type Engine struct {
 	byKind       map[event.Kind][]*Rule
 	correlations []*Rule
 	warnings     []string
+	byName       *byName
 	memos        int // how many tests are remembered while an event is matched
 }
 
@@ -119,6 +120,8 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		}
 	}
 	g.memos = len(memos)
+	name, _ := g.schema.Slot("eventName")
+	g.byName = newByName(g.byKind[event.CloudTrail], name)
 	for _, r := range g.correlations {
 		r.Correlation.bind(g.schema)
 	}

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"math/bits"
+	"strings"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
@@ -12,6 +13,7 @@ import (
 type index struct {
 	rules      []*Rule
 	dimensions []*dimension
+	byName     *byName
 	known      []bool // by slot: scratch of partial evaluation
 	left       []uint64
 	key        []byte
@@ -31,7 +33,7 @@ const trial, mostMissed = 1024, trial / 4
 const maxSeen, maxKey = 4096, 512
 
 func newIndex(g *Engine) *index {
-	x := &index{rules: g.byKind[event.CloudTrail], known: make([]bool, g.schema.Len())}
+	x := &index{rules: g.byKind[event.CloudTrail], byName: g.byName, known: make([]bool, g.schema.Len())}
 	x.left = make([]uint64, (len(x.rules)+63)/64)
 	for _, paths := range [][]string{
 		{"eventSource", "eventName"},
@@ -158,7 +160,14 @@ func (x *index) refute(m *Matcher, d *dimension) []uint64 {
 		x.known[s] = true
 	}
 	set := make([]uint64, len(x.left))
+	try := x.byName.candidates(m, x, d)
 	for i, r := range x.rules {
+		if try != nil && try[i/64]&(1<<(i%64)) == 0 {
+			if d != x.first() {
+				set[i/64] |= 1 << (i % 64)
+			}
+			continue
+		}
 		for _, c := range r.conditions {
 			if c.partial(m, x.known) != no {
 				set[i/64] |= 1 << (i % 64)
@@ -236,3 +245,62 @@ const (
 	unknown truth = 0
 	yes     truth = 1
 )
+
+// first is the dimension of the events' names.
+func (x *index) first() *dimension { return x.dimensions[0] }
+
+// byName knows which rules are about certain events only, by the names of the
+// events in lower case, so that for a new name few rules need be looked at.
+type byName struct {
+	rules map[string][]uint64
+	any   []uint64 // rules that may be about any event
+	slot  event.Slot
+}
+
+func newByName(rules []*Rule, slot event.Slot) *byName {
+	words := (len(rules) + 63) / 64
+	b := &byName{rules: map[string][]uint64{}, any: make([]uint64, words), slot: slot}
+	for i, r := range rules {
+		names, known := r.Values("eventName")
+		for _, n := range names {
+			known = known && !strings.ContainsAny(n, "*?")
+		}
+		if !known {
+			b.any[i/64] |= 1 << (i % 64)
+			continue
+		}
+		for _, n := range names {
+			n = string(fold(nil, []byte(n)))
+			if b.rules[n] == nil {
+				b.rules[n] = make([]uint64, words)
+			}
+			b.rules[n][i/64] |= 1 << (i % 64)
+		}
+	}
+	return b
+}
+
+// candidates returns the rules that a dimension should try to refute, or nil for
+// all of them. By event names all other rules are refuted; by user agents, of
+// which there are many, only rules about any event are tried.
+func (b *byName) candidates(m *Matcher, x *index, d *dimension) []uint64 {
+	if d != x.first() {
+		if len(d.slots) == 1 {
+			return b.any
+		}
+		return nil
+	}
+	vs := m.event.Values(b.slot)
+	if len(vs) != 1 || vs[0].Kind != event.String {
+		return nil
+	}
+	set := b.rules[string(fold(nil, vs[0].Text))]
+	if set == nil {
+		return b.any
+	}
+	out := make([]uint64, len(set))
+	for w := range set {
+		out[w] = set[w] | b.any[w]
+	}
+	return out
+}
