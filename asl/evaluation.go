@@ -28,18 +28,6 @@ func (v *variables) get(name string) (any, bool) {
 	return nil, false
 }
 
-// each visits every visible variable, innermost first.
-func (v *variables) each(visit func(name string, x any)) {
-	for s := v; s != nil; s = s.outer {
-		if s.values == nil {
-			continue
-		}
-		for i := range s.values.Len() {
-			visit(s.values.At(i))
-		}
-	}
-}
-
 // evaluation is what paths, templates and expressions of one state may look at.
 type evaluation struct {
 	input     any

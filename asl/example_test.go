@@ -60,8 +60,8 @@ func Example() {
 // Validate gives AWS's diagnostics with line, column and the nearest name.
 func ExampleValidate() {
 	v := asl.Validate([]byte(`{
-  "StartAt": "Strat",
-  "States": {"Start": {"Type": "Succed"}}
+  "StartAt": "Begn",
+  "States": {"Begin": {"Type": "Succed"}}
 }`))
 	fmt.Println(v.Result)
 	for _, d := range v.Diagnostics {
@@ -69,9 +69,9 @@ func ExampleValidate() {
 	}
 	// Output:
 	// FAIL
-	// 2:3: MISSING_TRANSITION_TARGET: Missing 'Next' target: Strat at /StartAt (did you mean "Start"?)
-	// 3:14: MISSING_TRANSITION_TARGET: State "Start" is not reachable. at /States/Start
-	// 3:24: SCHEMA_VALIDATION_FAILED: The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map] at /States/Start/Type (did you mean "Succeed"?)
+	// 2:3: MISSING_TRANSITION_TARGET: Missing 'Next' target: Begn at /StartAt (did you mean "Begin"?)
+	// 3:14: MISSING_TRANSITION_TARGET: State "Begin" is not reachable. at /States/Begin
+	// 3:24: SCHEMA_VALIDATION_FAILED: The field 'Type' should have one of these values: [Task, Wait, Pass, Succeed, Fail, Choice, Parallel, Map] at /States/Begin/Type (did you mean "Succeed"?)
 }
 
 // A task fails with a name that Retry and Catch can match.

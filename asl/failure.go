@@ -13,7 +13,6 @@ type failure struct {
 	evaluation bool   // an EvaluationFailed event belongs to it
 	location   string // the field of the expression that failed
 	aborted    bool   // the execution itself ended: nothing catches it
-	timedOut   bool   // the execution's own TimeoutSeconds ran out
 }
 
 func runtimeFailure(format string, args ...any) *failure {

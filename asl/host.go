@@ -182,8 +182,8 @@ func (e *UnknownOutcomeError) Error() string {
 	return fmt.Sprintf("the outcome of state %q (%s, event %d) is unknown: the process ended while it was under way", e.Call.State, e.Call.Resource, e.Call.EventID)
 }
 
-// ErrAbort, given as the cause of a cancelled context, ends the execution with
-// status ABORTED. Any other cancellation leaves it to be resumed.
+// ErrAbort ends the execution with status ABORTED when it is the cause of a
+// cancelled context. Any other cancellation leaves it to be resumed.
 var ErrAbort = errors.New("execution aborted")
 
 // runEnv is the time and randomness of one run.

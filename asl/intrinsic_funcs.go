@@ -146,7 +146,7 @@ func stringToJSON(_ *evaluation, args []any) (any, error) {
 	}
 	v, err := value.Parse([]byte(s))
 	if err != nil {
-		return nil, fmt.Errorf("Invalid JSON: %v", err) //nolint:staticcheck // as AWS's
+		return nil, fmt.Errorf("Invalid JSON: %w", err) //nolint:staticcheck // as AWS's
 	}
 	return v, nil
 }

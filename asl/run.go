@@ -126,7 +126,6 @@ type runner struct {
 type scope struct {
 	child  string
 	nextID int64
-	prev   int64
 	input  any
 	start  time.Time
 }

@@ -148,7 +148,7 @@ func (s *state) choose(e *evaluation, raw any) (string, any, *value.Object, *fai
 		return "", nil, nil, f
 	}
 	if s.jsonata() {
-		var out any = raw
+		out := raw
 		if output != nil {
 			out, f = output.eval(e)
 		}

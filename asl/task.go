@@ -361,14 +361,14 @@ func (c *Call) outcome(out []byte, err error) (outcome, error) {
 	case errors.Is(err, context.Canceled):
 		return outcome{fail: &failure{name: "States.TaskFailed", cause: "The call was cancelled", hasCause: true}}, nil
 	case err != nil:
-		return outcome{fail: &failure{name: "States.TaskFailed", cause: err.Error(), hasCause: true}}, nil
+		return outcome{fail: &failure{name: "States.TaskFailed", cause: err.Error(), hasCause: true}}, nil //nolint:nilerr // the state machine's to handle
 	}
 	if len(out) == 0 {
 		out = []byte("null")
 	}
 	v, perr := value.Parse(out)
 	if perr != nil {
-		return outcome{fail: &failure{name: "States.TaskFailed", cause: "The task returned a result that is not JSON: " + perr.Error(), hasCause: true}}, nil
+		return outcome{fail: &failure{name: "States.TaskFailed", cause: "The task returned a result that is not JSON: " + perr.Error(), hasCause: true}}, nil //nolint:nilerr // as above
 	}
 	if !c.Reader && value.Size(v) > maxPayload {
 		what := c.Resource

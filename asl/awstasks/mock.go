@@ -35,7 +35,7 @@ func CheckMock(resource string, result []byte, mode string) error {
 	service, action := resourceParts(resource)
 	to, err := (&Tasks{}).resolve(&asl.Call{Service: service, Action: action, Resource: resource})
 	if err != nil || service == "" || to.callback || to.job != nil || to.service == "lambda" && !to.sdk {
-		return nil // its result is not the operation's
+		return nil //nolint:nilerr // its result is not the operation's
 	}
 	op := to.model()
 	if op == nil || op.Output == nil {

@@ -278,7 +278,7 @@ func (m *machine) natives() map[string]any {
 			}
 			return string(out), nil
 		},
-		"nativeSeeded": func(seed float64) float64 { return Seeded(seed) },
+		"nativeSeeded": Seeded,
 	}
 }
 

@@ -295,9 +295,7 @@ func Compile(source string, dialect Dialect, limits Limits) (*Expression, error)
 	for _, name := range refs.Keys() {
 		o := refs.Get(name).ToObject(m.vm)
 		u := &usage{whole: o.Get("whole").ToBoolean()}
-		for _, k := range o.Get("members").ToObject(m.vm).Keys() {
-			u.members = append(u.members, k)
-		}
+		u.members = append(u.members, o.Get("members").ToObject(m.vm).Keys()...)
 		e.variables[name] = u
 	}
 	e.names = compiled.ToObject(m.vm).Get("names").ToObject(m.vm).Keys()

@@ -72,7 +72,7 @@ var operators = map[string]func(s *scope, a, b any) any{
 	"*":  func(s *scope, a, b any) any { return arithmetic(s, a, b, func(x, y float64) float64 { return x * y }) },
 	"/":  func(s *scope, a, b any) any { return arithmetic(s, a, b, func(x, y float64) float64 { return x / y }) },
 	"%":  func(s *scope, a, b any) any { return arithmetic(s, a, b, math.Mod) },
-	"&":  func(s *scope, a, b any) any { return concat(s, a, b) },
+	"&":  concat,
 	"..": span,
 	"in": func(s *scope, a, b any) any {
 		if isUndef(a) || isUndef(b) {

@@ -1,6 +1,7 @@
 package jsonpath
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -169,7 +170,7 @@ func TestBombEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Get(doc); err != ErrTooLarge {
+	if _, err := p.Get(doc); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
 }

@@ -2,6 +2,7 @@ package value
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -49,8 +50,8 @@ func TestParseRefuses(t *testing.T) {
 		{strings.Repeat("[", MaxDepth+1), 1, MaxDepth + 1, "nesting depth"},
 	} {
 		_, err := Parse([]byte(c.in))
-		e, ok := err.(*SyntaxError)
-		if !ok {
+		var e *SyntaxError
+		if !errors.As(err, &e) {
 			t.Errorf("Parse(%.20q) = %v, want a syntax error", c.in, err)
 			continue
 		}
