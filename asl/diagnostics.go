@@ -58,8 +58,12 @@ type Diagnostic struct {
 
 // String returns the diagnostic in one line.
 func (d Diagnostic) String() string {
-	s := fmt.Sprintf("%d:%d: %s: %s", d.Line, d.Column, d.Code, d.Message)
-	if d.Location != "" {
+	msg := d.Message
+	if d.Code == CodeInvalidJSON {
+		msg, _, _ = strings.Cut(msg, "\n") // the rest quotes the definition
+	}
+	s := fmt.Sprintf("%d:%d: %s: %s", d.Line, d.Column, d.Code, msg)
+	if d.Location != "" && d.Code != CodeInvalidJSON {
 		s += " at " + d.Location
 	}
 	if d.Suggestion != "" {

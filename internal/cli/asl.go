@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +66,7 @@ func (a *App) parseASL(file string) (*asl.Machine, error) {
 	}
 	m, err := asl.Parse(text)
 	if err != nil {
-		return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: %w", file, err), Hint: "see 'bartizan asl validate " + file + "'"}
+		return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: %s", file, printableASL(err.Error())), Hint: "see 'bartizan asl validate " + file + "'"}
 	}
 	return m, nil
 }
@@ -140,14 +141,18 @@ func (a *App) validateFiles(files []string, o *outputs, warnings bool) error {
 		}
 		for _, v := range all {
 			for _, d := range v.Diagnostics {
-				line := fmt.Sprintf("%s:%d:%d: %s %s: %s", v.File, d.Line, d.Column, d.Severity, d.Code, d.Message)
+				msg := d.Message
+				if d.Code == asl.CodeInvalidJSON {
+					msg, _, _ = strings.Cut(msg, "\n") // the rest quotes the definition
+				}
+				line := fmt.Sprintf("%s:%d:%d: %s %s: %s", v.File, d.Line, d.Column, d.Severity, d.Code, msg)
 				if d.Location != "" && d.Code != asl.CodeInvalidJSON {
 					line += " at " + d.Location
 				}
 				if d.Suggestion != "" {
 					line += fmt.Sprintf("; did you mean %q?", d.Suggestion)
 				}
-				if _, err := fmt.Fprintln(w, line); err != nil {
+				if _, err := fmt.Fprintln(w, printableASL(line)); err != nil {
 					return err
 				}
 			}

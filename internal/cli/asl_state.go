@@ -80,6 +80,9 @@ be retried.`,
 		t.CheckMock = func(resource string, result []byte) error { return awstasks.CheckMock(resource, result, mode) }
 		r, err := asl.TestState(c.Context(), t)
 		var refused *asl.TestError
+		if errors.As(err, &refused) && state == "" {
+			return &Error{Code: ExitUsage, Err: fmt.Errorf("%s: %w", args[0], err), Hint: "for one state of a machine, name it with --state"}
+		}
 		if errors.As(err, &refused) {
 			return usageErrorf("%s: %w", args[0], err)
 		}
@@ -88,6 +91,9 @@ be retried.`,
 		}
 		if err := o.emit(a, func(format string, w io.Writer, _ bool) error { return writeStateResult(format, w, r, level) }); err != nil {
 			return err
+		}
+		if mock == "" && r.Error == "States.TaskFailed" {
+			a.notef("hint: --mock FILE stands in for the task: {\"output\":…} or {\"error\":…,\"cause\":…}")
 		}
 		if r.Status == asl.StatusFailed || r.Status == asl.StatusRetriable {
 			return errFindings
@@ -106,7 +112,7 @@ func stateMock(text []byte) (*asl.StateMock, error) {
 	}
 	m, ok := v.(*value.Object)
 	if !ok {
-		return nil, errors.New("read mock: it is no object")
+		return nil, errors.New(`read mock: want one object, {"output":…} or {"error":…,"cause":…}`)
 	}
 	if e, ok := m.Get("errorOutput"); ok {
 		if m, ok = e.(*value.Object); !ok {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/bartizan-security/bartizan/asl"
@@ -25,6 +26,13 @@ func (a *App) aslTasks(ctx context.Context, m *asl.Machine, f *aslRunFlags) (asl
 		mocks, err := readMocks(text)
 		if err != nil {
 			return nil, usageErrorf("%s: %w", f.mock, err)
+		}
+		warned := map[string]bool{}
+		for _, mock := range mocks {
+			if !warned[mock.State] && !slices.Contains(m.StateNames(), mock.State) {
+				warned[mock.State] = true
+				a.warnf("%s: the machine has no state %q; its mocks are not used", f.mock, mock.State)
+			}
 		}
 		t := asl.NewMockTasks(mocks)
 		t.RepeatLast = true
