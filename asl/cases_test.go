@@ -95,7 +95,6 @@ var executionExceptions = map[string]string{
 	"TestBaseScenarios::test_map_item_reader_base_json_with_items_path[VALID_ITEMS_PATH_FROM_PREVIOUS]":    noFile,
 	"TestBaseScenarios::test_map_item_reader_base_list_objects_v2":                                         noFile,
 	"TestBaseScenarios::test_map_item_reader_csv_first_row_extra_fields":                                   noFile,
-	"TestBaseScenarios::test_map_item_reader_csv_headers_decl_duplicate_headers":                           noFile,
 	"TestBaseScenarios::test_map_item_reader_csv_headers_decl_extra_fields":                                noFile,
 	"TestBaseScenarios::test_map_item_reader_csv_headers_first_row_typed_headers":                          noFile,
 	"TestBaseScenarios::test_map_item_reader_json_no_json_list_object":                                     noFile,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bartizan-security/bartizan/asl/value"
 )
@@ -28,6 +29,10 @@ func (b *branch) readItems(g *group, e *evaluation) {
 	most, limited, f := e.integer(r.maxItems)
 	if f != nil {
 		b.runFailed(g, b.place(f))
+		return
+	}
+	if r.inputType == "CSV" && r.csvLocation == "GIVEN" && repeated(r.csvHeaders) {
+		b.runFailed(g, duplicateHeaders())
 		return
 	}
 	if !limited {
@@ -114,7 +119,7 @@ func (r *itemReader) parse(out any) ([]any, *failure) {
 	}
 	if c, ok := o.Get("Contents"); ok {
 		list, _ := c.([]any)
-		return list, nil
+		return listing(list), nil
 	}
 	body, ok := o.Get("Body")
 	if !ok {
@@ -183,6 +188,43 @@ func (r *itemReader) iterable(v any) ([]any, *failure) {
 
 var delimiters = map[string]rune{"": ',', "COMMA": ',', "PIPE": '|', "SEMICOLON": ';', "SPACE": ' ', "TAB": '\t'}
 
+func repeated(headers []string) bool {
+	sorted := slices.Clone(headers)
+	slices.Sort(sorted)
+	return len(slices.Compact(sorted)) < len(headers)
+}
+
+func duplicateHeaders() *failure { return readerFailure("CSV headers cannot contain duplicates.") }
+
+// listing names and writes the members of a listed object as Step Functions
+// does: Etag, and the time in seconds.
+// https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html
+func listing(contents []any) []any {
+	out := make([]any, len(contents))
+	for i, c := range contents {
+		out[i] = c
+		o, ok := c.(*value.Object)
+		if !ok {
+			continue
+		}
+		item := value.NewObject(o.Len())
+		for j := range o.Len() {
+			k, v := o.At(j)
+			if text, isText := v.(string); k == "LastModified" && isText {
+				if at, err := time.Parse(time.RFC3339, text); err == nil {
+					v = at.Unix()
+				}
+			}
+			if k == "ETag" {
+				k = "Etag"
+			}
+			item.Set(k, v)
+		}
+		out[i] = item
+	}
+	return out
+}
+
 // parseCSV makes one object of texts per row. Fields beyond the headers are
 // left out, missing ones are empty.
 func (r *itemReader) parseCSV(text string) ([]any, *failure) {
@@ -198,10 +240,8 @@ func (r *itemReader) parseCSV(text string) ([]any, *failure) {
 		}
 		headers = first
 	}
-	sorted := slices.Clone(headers)
-	slices.Sort(sorted)
-	if len(slices.Compact(sorted)) < len(headers) {
-		return nil, readerFailure("CSV headers cannot contain duplicates.")
+	if repeated(headers) {
+		return nil, duplicateHeaders()
 	}
 	var items []any
 	for {
