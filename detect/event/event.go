@@ -420,8 +420,15 @@ func objectText(t []byte) []byte {
 			return compact(make([]byte, 0, len(t)), t)
 		}
 	}
+	if bytes.Contains(t, spacedColon) || bytes.Contains(t, spacedComma) {
+		return compact(make([]byte, 0, len(t)), t)
+	}
 	return t
 }
+
+// What many JSON writers put between members on one line. In a string it does
+// no harm: compact leaves strings alone.
+var spacedColon, spacedComma = []byte(`": `), []byte(`, "`)
 
 // flatten appends the elements of an array, and those of arrays in it.
 func flatten(dst []Value, t []byte) []Value {

@@ -176,3 +176,22 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 }
+
+// A text search over an object does not depend on how its JSON was written.
+func TestObjectTextIsCompact(t *testing.T) {
+	for _, raw := range []string{
+		`{"requestParameters":{"policy":{"Effect":"Allow","Action":["s3:*","a, \"b"]}}}`,
+		`{"requestParameters": {"policy": {"Effect": "Allow", "Action": ["s3:*", "a, \"b"]}}}`,
+		"{\"requestParameters\":{\"policy\":{\n  \"Effect\": \"Allow\",\n  \"Action\": [ \"s3:*\", \"a, \\\"b\" ]\n}}}",
+	} {
+		schema := event.NewSchema("requestParameters.policy")
+		e, err := event.Parse(schema, event.CloudTrail, []byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := e.Lookup("requestParameters.policy")
+		if want := `{"Effect":"Allow","Action":["s3:*","a, \"b"]}`; len(got) != 1 || string(got[0].Text) != want {
+			t.Errorf("%s: %q, want %q", raw, got, want)
+		}
+	}
+}
