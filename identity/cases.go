@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/bartizan-security/bartizan/identity/catalog"
 )
@@ -65,11 +66,12 @@ func (e *evaluation) classes(key string) []string {
 	if !slices.ContainsFunc(e.req.UnknownContext, func(u string) bool { return strings.EqualFold(u, key) }) {
 		return nil // a principal, or one key of a prefix
 	}
-	if k, ok := catalog.Default().ConditionKey(key); ok && k.MultiValued {
+	k, known := catalog.Default().ConditionKey(key)
+	if known && k.MultiValued {
 		return nil
 	}
 	seen := map[string]bool{}
-	usable, asBool, asString := true, false, false
+	usable, asBool, asString, fold, empty := true, false, false, false, false
 	e.each(func(h *hit) {
 		if h.sure != maybe {
 			return
@@ -85,14 +87,18 @@ func (e *evaluation) classes(key string) []string {
 			if !strings.EqualFold(c.key.name, key) {
 				continue
 			}
+			// With one value a set operator differs from a plain one only in that the
+			// empty string is no value.
+			empty, usable = empty || c.op.Set != NoSet, usable && (known || c.op.Set == NoSet)
 			switch {
 			case c.op.kind == opNull:
-			case c.op.Set != NoSet || c.op.kind != opStringEquals && c.op.kind != opBool && c.op.kind != opStringLike:
+			case c.op.kind != opStringEquals && c.op.kind != opStringIgnoreCase && c.op.kind != opBool && c.op.kind != opStringLike:
 				usable = false
 			default:
 				for j := range c.values {
 					v := &c.values[j]
 					asBool, asString = asBool || c.op.kind == opBool, asString || c.op.kind != opBool
+					fold = fold || c.op.kind == opStringIgnoreCase
 					switch {
 					case v.template().vars:
 						usable = false
@@ -112,11 +118,37 @@ func (e *evaluation) classes(key string) []string {
 	if !usable || asBool && asString || len(seen) >= maxCases {
 		return nil
 	}
+	if fold {
+		// Of each string also a spelling that no other operator names.
+		for _, v := range slices.Sorted(maps.Keys(seen)) {
+			if other, ok := respelled(v, seen); ok {
+				seen[other] = true
+			}
+		}
+	}
+	if empty {
+		seen[""] = true
+	}
 	fresh := "another value"
-	for seen[fresh] {
+	for slices.ContainsFunc(slices.Collect(maps.Keys(seen)), func(v string) bool { return strings.EqualFold(v, fresh) }) {
 		fresh += "'"
 	}
 	return append(slices.Sorted(maps.Keys(seen)), fresh)
+}
+
+// respelled returns the string in another case that is not among those given.
+func respelled(s string, but map[string]bool) (string, bool) {
+	letters := []rune(s)
+	for i, r := range letters {
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			letters[i] = other
+			if v := string(letters); !but[v] {
+				return v, true
+			}
+		}
+		letters[i] = r
+	}
+	return "", false
 }
 
 // uses reports whether a variable of the template is the key.

@@ -171,6 +171,11 @@ func (c *condition) anyValue(e *evaluation, s string) tri {
 func (c *condition) holds(e *evaluation) tri {
 	values, state := e.lookup(&c.key)
 	if c.op.kind == opNull {
+		if c.op.Set != NoSet {
+			// NULL_WITH_QUALIFIER of the policy check reference: with ForAllValues Null
+			// is always true, with ForAnyValue always false.
+			return triOf(c.op.Set == ForAllValues)
+		}
 		return c.null(state)
 	}
 	if state == keyUnknown {

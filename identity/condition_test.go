@@ -144,7 +144,7 @@ func TestConditionsAreJoined(t *testing.T) {
 func TestParseOperator(t *testing.T) {
 	for in, want := range map[string]string{
 		"foranyvalue:stringlikeifexists": "ForAnyValue:StringLikeIfExists", "ARNLIKE": "ArnLike", "Null": "Null",
-		"ForSomeValues:StringLike": "", "ForAllValues:Null": "", "StringMatches": "", "IfExists": "", "": "",
+		"ForSomeValues:StringLike": "", "ForAllValues:Null": "ForAllValues:Null", "ForAllValues:NullIfExists": "", "StringMatches": "", "IfExists": "", "": "",
 	} {
 		op, ok := identity.ParseOperator(in)
 		if ok != (want != "") || ok && op.String() != want {

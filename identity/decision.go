@@ -110,11 +110,15 @@ func (e *evaluation) explain(d *Decision, p outcomeParts) {
 	case ImplicitDeny:
 		d.DecidedBy = e.notAllowedBy(p)
 	default:
+		// A resource policy may let the account in for certain, which only delegates,
+		// and name the caller in a statement that is not decided.
+		open := p.same && (p.granted.direct == maybe || p.granted.role == maybe)
 		e.collect(d, func(h *hit) bool {
 			if h.sure != maybe {
 				return false
 			}
-			return h.stmt.deny || p.gate.and(p.allow) == maybe && d.layers[layerIndex(h.layer)] == Unknown
+			undecided := d.layers[layerIndex(h.layer)] == Unknown || h.layer == ResourcePolicy && open
+			return h.stmt.deny || undecided && p.gate.and(p.allow) == maybe
 		})
 		d.DecidedBy = d.first()
 		d.MissingContext = e.missing(d.Statements)
@@ -221,8 +225,10 @@ func (e *evaluation) missing(refs []StatementRef) []string {
 			return
 		}
 		s := h.stmt
-		for i := range s.resources {
-			fromTemplate(&s.resources[i].template)
+		if s.hasResource && s.resource(e) == maybe {
+			for i := range s.resources {
+				fromTemplate(&s.resources[i].template)
+			}
 		}
 		for i := range s.conditions {
 			c := &s.conditions[i]

@@ -98,7 +98,7 @@ func ParseOperator(s string) (Operator, bool) {
 	}
 	base, ifExists := strings.CutSuffix(lower, "ifexists")
 	op, ok := operators[base]
-	if !ok || op.kind == opNull && (ifExists || o.Set != NoSet) {
+	if !ok || op.kind == opNull && ifExists {
 		return o, false
 	}
 	o.Base, o.IfExists, o.Negated, o.kind = op.name, ifExists, op.negated, op.kind

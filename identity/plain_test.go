@@ -538,6 +538,9 @@ func (p *plain) condition(pol *identity.Policy, operator string, k *identity.Con
 	have := p.ctx[strings.ToLower(k.Name)]
 	unknown := p.isUnknown(k.Name)
 	negated := strings.Contains(op, "not")
+	if op == "null" && (all || some) {
+		return b2(all)
+	}
 	if op == "null" {
 		var wantAbsent, wantPresent bool
 		for _, v := range k.Values {

@@ -183,6 +183,9 @@ func (b *builder) condition(operator string, k *identity.ConditionKey, version s
 	}
 	name := keyVariable(k.Name)
 	here := b.fact(name, present, "", nil)
+	if op.Base == "Null" && op.Set != identity.NoSet {
+		return constant(op.Set == identity.ForAllValues)
+	}
 	if op.Base == "Null" {
 		var any []*formula
 		for _, v := range k.Texts() {

@@ -8,7 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
+
+// maxBatchLine bounds one line of a batch.
+const maxBatchLine = 64 << 20
 
 // batchError is the answer to a line of a batch that could not be answered.
 type batchError struct {
@@ -41,6 +45,9 @@ func (a *App) batch(ctx context.Context, file, what string, answer func(line []b
 			w.Flush()
 			return incompleteErrorf("read %s: %w", file, err)
 		}
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
 		if text := bytes.TrimSpace(line); len(text) > 0 || tooLong {
 			out, ok := answer(text, n, tooLong)
 			answered++
@@ -53,6 +60,11 @@ func (a *App) batch(ctx context.Context, file, what string, answer func(line []b
 		}
 		if err != nil {
 			break
+		}
+		if r.Buffered() == 0 { // whoever writes the next line may wait for this answer
+			if err := w.Flush(); err != nil {
+				return incompleteErrorf("write an answer: %w", err)
+			}
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -73,4 +85,32 @@ func lineID(line []byte) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return only.ID
+}
+
+// readLine reads one line; of a longer one than most it keeps nothing.
+func readLine(r *bufio.Reader, most int) (line []byte, tooLong bool, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(line)+len(part) > most {
+			tooLong, line = true, nil
+		}
+		if !tooLong {
+			line = append(line, part...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, tooLong, err
+		}
+	}
+}
+
+// openInput opens a file, or standard input for -.
+func (a *App) openInput(file string) (io.Reader, func(), error) {
+	if file == "-" {
+		return a.Stdin, func() {}, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, nil, incompleteErrorf("read the requests: %w", err)
+	}
+	return f, func() { f.Close() }, nil
 }

@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -79,89 +75,28 @@ decided, and the exit code is 3.`,
 		if len(o.raw) > 0 && (o.format() != "jsonl" || len(o.specs) > 1) {
 			return usageErrorf("--batch writes one object a line to standard output; leave out --output, or give -o jsonl")
 		}
-		return a.evaluateBatch(c.Context(), f.batch)
+		cache := &policyCache{}
+		return a.batch(c.Context(), f.batch, "requests", func(line []byte, n int, tooLong bool) (any, bool) {
+			return evaluateLine(line, n, tooLong, cache)
+		})
 	}
 	return c
 }
 
-// maxBatchLine bounds one line of a batch.
-const maxBatchLine = 64 << 20
-
-// evaluateBatch answers each line of a file in order.
-func (a *App) evaluateBatch(ctx context.Context, file string) error {
-	in, done, err := a.openInput(file)
-	if err != nil {
-		return err
-	}
-	defer done()
-	r := bufio.NewReaderSize(in, 256<<10)
-	w := bufio.NewWriterSize(a.Stdout, 64<<10)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	cache := &policyCache{}
-	failed, answered := 0, 0
-	for n := 1; ; n++ {
-		if err := ctx.Err(); err != nil {
-			w.Flush()
-			return incompleteErrorf("stopped at line %d: %w", n, err)
-		}
-		line, tooLong, err := readLine(r, maxBatchLine)
-		if err != nil && !errors.Is(err, io.EOF) {
-			w.Flush()
-			return incompleteErrorf("read %s: %w", file, err)
-		}
-		if n == 1 {
-			line = bytes.TrimPrefix(line, []byte("\ufeff"))
-		}
-		if text := bytes.TrimSpace(line); len(text) > 0 || tooLong {
-			answer, ok := evaluateLine(text, n, tooLong, cache)
-			answered++
-			if !ok {
-				failed++
-			}
-			if err := enc.Encode(answer); err != nil {
-				return incompleteErrorf("write the answer to line %d: %w", n, err)
-			}
-		}
-		if err != nil {
-			break
-		}
-		if r.Buffered() == 0 {
-			if err := w.Flush(); err != nil {
-				return incompleteErrorf("write the answers: %w", err)
-			}
-		}
-	}
-	if err := w.Flush(); err != nil {
-		return incompleteErrorf("write the answers: %w", err)
-	}
-	if failed > 0 {
-		return &Error{Code: ExitIncomplete, Err: fmt.Errorf("%d of %d requests could not be evaluated", failed, answered), Hint: "see the error in their answers"}
-	}
-	return nil
-}
-
 func evaluateLine(line []byte, n int, tooLong bool, cache *policyCache) (any, bool) {
 	if tooLong {
-		return evaluateError{ID: json.RawMessage("null"), Line: n, Error: fmt.Sprintf("the line is longer than %d bytes", maxBatchLine)}, false
+		return batchError{json.RawMessage("null"), n, fmt.Sprintf("the line is longer than %d bytes", maxBatchLine)}, false
 	}
 	in := evaluateInput{cache: cache}
 	if err := json.Unmarshal(line, &in); err != nil {
-		// Even a line with a wrong field says whose answer this is.
-		var only struct {
-			ID json.RawMessage `json:"id"`
-		}
-		if json.Unmarshal(line, &only) != nil || len(only.ID) == 0 {
-			only.ID = json.RawMessage("null")
-		}
-		return evaluateError{ID: only.ID, Line: n, Error: "read the request: " + jsonErrorText(err)}, false
+		return batchError{lineID(line), n, "read the request: " + jsonErrorText(err)}, false
 	}
 	if len(in.ID) == 0 {
 		in.ID = json.RawMessage("null")
 	}
 	out, err := in.evaluate()
 	if err != nil {
-		return evaluateError{ID: in.ID, Line: n, Error: err.Error()}, false
+		return batchError{in.ID, n, err.Error()}, false
 	}
 	out.Layers = nil
 	return out, true
@@ -180,34 +115,6 @@ func jsonErrorText(err error) string {
 		return fmt.Sprintf("column %d: %s", syntax.Offset, syntax)
 	}
 	return err.Error()
-}
-
-// readLine reads one line; of a longer one than most it keeps nothing.
-func readLine(r *bufio.Reader, most int) (line []byte, tooLong bool, err error) {
-	for {
-		part, err := r.ReadSlice('\n')
-		if len(line)+len(part) > most {
-			tooLong, line = true, nil
-		}
-		if !tooLong {
-			line = append(line, part...)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, tooLong, err
-		}
-	}
-}
-
-// openInput opens a file, or standard input for -.
-func (a *App) openInput(file string) (io.Reader, func(), error) {
-	if file == "-" {
-		return a.Stdin, func() {}, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, nil, incompleteErrorf("read the requests: %w", err)
-	}
-	return f, func() { f.Close() }, nil
 }
 
 // evaluateOne decides the request of the flags.

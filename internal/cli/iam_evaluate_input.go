@@ -62,13 +62,6 @@ type evaluateLayer struct {
 	Verdict identity.Outcome `json:"verdict"`
 }
 
-// evaluateError is the answer to a line that could not be decided.
-type evaluateError struct {
-	ID    json.RawMessage `json:"id"`
-	Line  int             `json:"line"`
-	Error string          `json:"error"`
-}
-
 // policyCache keeps compiled policies: the lines of a batch often share them.
 type policyCache struct {
 	docs  map[string]*identity.Document
