@@ -251,6 +251,8 @@ func (b *builder) task(o *value.Object, p string, s *state) {
 		s.resource, _ = b.str(o, p, "Resource")
 		s.res = parseResource(s.resource)
 		switch {
+		case s.res.lacksPattern():
+			b.errorf(p+"/Resource", "The resource provided %s is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.", s.resource)
 		case strings.HasPrefix(s.resource, "arn:"):
 		case uri.MatchString(s.resource):
 			b.remark(SeverityWarning, CodeResource, p+"/Resource", "Value is not a valid resource ARN")

@@ -58,3 +58,23 @@ func parseResource(s string) resource {
 	}
 	return resource{kind: otherTask, action: s}
 }
+
+// The services that have no callback, and those that run no job, among the
+// optimised integrations.
+// https://docs.aws.amazon.com/step-functions/latest/dg/integrate-optimized.html
+var (
+	noCallback = map[string]bool{"athena": true, "batch": true, "codebuild": true, "dynamodb": true, "glue": true, "databrew": true}
+	noJob      = map[string]bool{"dynamodb": true, "events": true, "lambda": true, "sns": true, "sqs": true, "apigateway": true}
+)
+
+// lacksPattern reports whether the resource asks for a pattern that its service
+// does not have. A service that is not known here is taken at its word.
+func (r resource) lacksPattern() bool {
+	switch r.pattern {
+	case callback:
+		return noCallback[r.service]
+	case runAJob:
+		return noJob[r.service] || strings.HasPrefix(r.service, "aws-sdk:")
+	}
+	return false
+}
