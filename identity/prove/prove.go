@@ -313,6 +313,40 @@ func instances(b *builder, found assignment) []map[string]string {
 		}
 		list = append([]map[string]string{read}, list...)
 	}
+	return append(list, b.fromOthers(plain)...)
+}
+
+// fromOthers guesses the values with which a pattern meets the others that its
+// variable is compared with, such as a resource that another statement names.
+func (b *builder) fromOthers(plain map[string]string) (list []map[string]string) {
+	const most, tries = 16, 10_000
+	tried := 0
+	for _, a := range b.atoms {
+		for _, o := range b.atoms {
+			if a.set == nil || o.set == nil || a.variable != o.variable {
+				continue
+			}
+			for _, g := range o.set.texts {
+				if slices.ContainsFunc(g, func(t token) bool { return t.kind == opaque }) {
+					continue
+				}
+				read := map[string]string{}
+				readInto(read, a.set.texts, g.instance("x"))
+				if tried++; len(list) == most || tried > tries {
+					return list
+				}
+				if len(read) == 0 {
+					continue
+				}
+				for name, v := range plain {
+					if read[name] == "" {
+						read[name] = v
+					}
+				}
+				list = append(list, read)
+			}
+		}
+	}
 	return list
 }
 
@@ -325,21 +359,25 @@ func (b *builder) readOff(found assignment) map[string]string {
 		if a.set == nil || len(got) != 1 {
 			continue
 		}
-		for _, g := range a.set.texts {
-			at := slices.IndexFunc(g, func(t token) bool { return t.kind == opaque })
-			if at < 0 || !g.match(got[0]) {
-				continue
-			}
-			rest, ok := strings.CutPrefix(got[0], g[:at].instance(""))
-			if i := strings.IndexAny(rest, "/:"); i >= 0 {
-				rest = rest[:i]
-			}
-			if ok && rest != "" {
-				read[g[at].name] = rest
-			}
-		}
+		readInto(read, a.set.texts, got[0])
 	}
 	return read
+}
+
+func readInto(read map[string]string, patterns []glob, text string) {
+	for _, g := range patterns {
+		at := slices.IndexFunc(g, func(t token) bool { return t.kind == opaque })
+		if at < 0 || !g.match(text) {
+			continue
+		}
+		rest, ok := strings.CutPrefix(text, g[:at].instance(""))
+		if i := strings.IndexAny(rest, "/:"); i >= 0 {
+			rest = rest[:i]
+		}
+		if ok && rest != "" {
+			read[g[at].name] = rest
+		}
+	}
 }
 
 // problem is a fresh problem with what is known about the variables.

@@ -102,6 +102,14 @@ func TestCompare(t *testing.T) {
 		{"every home lies in the bucket", getB, `{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:username}/*"}`, no},
 		{"another variable is another home", `{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:username}/*"}`,
 			`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:PrincipalTag/home}/*"}`, yes},
+		{"a variable meets the resource of a deny that was dropped",
+			`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:PrincipalTag/home}"},{"Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/red"}`,
+			`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:PrincipalTag/home}"}`, yes},
+		// "Policy variables with no value" of the page on variables: a negated operator holds.
+		{"without the tag a negated operator holds", when(`"StringNotEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}"},"Null":{"aws:PrincipalTag/team":"false"}`),
+			when(`"StringNotEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}"}`), yes},
+		{"Null with ForAllValues is no condition", getB, when(`"ForAllValues:Null":{"aws:TagKeys":"true"}`), no},
+		{"and drops none", when(`"ForAllValues:Null":{"aws:TagKeys":"true"}`), getB, no},
 		{"the policy of 2008 has no variables", `{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:username}"}`,
 			`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/${aws:username}"}`, no},
 		// Resource policies.
