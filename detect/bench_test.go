@@ -3,6 +3,7 @@ package detect_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"runtime"
@@ -64,7 +65,7 @@ func gunzip(b *testing.B, files [][]byte) (bytesOut int64) {
 		for {
 			n, err := gz.Read(buf)
 			bytesOut += int64(n)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

@@ -3,6 +3,7 @@ package detect_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -171,7 +172,7 @@ func TestStops(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := detect.Run(ctx, sources, g, detect.Options{}, func(*detect.Match) error { return nil }); err != context.Canceled {
+	if _, err := detect.Run(ctx, sources, g, detect.Options{}, func(*detect.Match) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled context: %v", err)
 	}
 }

@@ -273,8 +273,7 @@ func commonLiteral(t *sigma.Test) string {
 
 // wholeJSON compares the text of a JSON column as a whole.
 func (c *sqlCompiler) wholeJSON(t *sigma.Test, col string, over bool) (string, bool) {
-	switch {
-	case t.Kind == sigma.TestExists || t.Null || t.Kind == sigma.TestNumber || t.Kind == sigma.TestNetwork || !over:
+	if t.Kind == sigma.TestExists || t.Null || t.Kind == sigma.TestNumber || t.Kind == sigma.TestNetwork || !over {
 		c.res.widen("%s: whether %s is null or missing does not show", about(t), col)
 		return "", false
 	}

@@ -2,7 +2,6 @@ package compile
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -208,15 +207,6 @@ func breadth(list []matcher) int {
 
 // conj is a conjunction: for each field the alternatives, one of which must hold.
 type conj map[string][]matcher
-
-func (c conj) key() string {
-	var parts []string
-	for f, l := range c {
-		parts = append(parts, fmt.Sprint(f, l))
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, "\x00")
-}
 
 // merged joins conjunctions that differ in one field and drops those that
 // others contain. It changes nothing of what is matched.

@@ -139,7 +139,7 @@ func (rec *recorder) sees(c call, global bool) (State, string) {
 		best, why = better(best, why)(basicSees(mapOf(s), c))
 	}
 	for _, s := range rec.advanced {
-		best, why = better(best, why)(advancedSees(doc(mapOf(s)), c))
+		best, why = better(best, why)(advancedSees(mapOf(s), c))
 	}
 	if why == "" && best != Covered {
 		why = rec.name + " does not select it"

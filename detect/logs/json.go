@@ -153,7 +153,7 @@ func isFormat(err error) bool {
 func (p *jsonReader) whole(try func() error) error {
 	for {
 		err := try()
-		if err != event.ErrShort {
+		if !errors.Is(err, event.ErrShort) {
 			return err
 		}
 		if p.fill() {
@@ -193,7 +193,7 @@ func (p *jsonReader) object() error {
 	large := false
 	err := p.whole(func() (err error) {
 		end, err = e.Scan(p.buf[:p.end], p.pos)
-		if err == event.ErrShort && p.end-p.pos > window/2 && !large {
+		if errors.Is(err, event.ErrShort) && p.end-p.pos > window/2 && !large {
 			large = true
 			if p.longContainer() {
 				return errDescend
@@ -201,7 +201,7 @@ func (p *jsonReader) object() error {
 		}
 		return err
 	})
-	if err == errDescend {
+	if errors.Is(err, errDescend) {
 		p.open = append(p.open, '{')
 		p.pos++
 		return nil
@@ -447,7 +447,7 @@ func (p *jsonReader) resync() bool {
 		p.pos = at
 		err := p.whole(func() error {
 			_, err := e.Scan(p.buf[:min(p.end, p.pos+resyncSpan)], p.pos)
-			if err == event.ErrShort && p.end-p.pos >= resyncSpan {
+			if errors.Is(err, event.ErrShort) && p.end-p.pos >= resyncSpan {
 				return errTooLong
 			}
 			return err

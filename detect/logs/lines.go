@@ -13,10 +13,9 @@ import (
 
 // form is the format of a log of lines.
 type form struct {
-	kind   event.Kind
-	names  []string
-	header bool // the first line names the columns
-	split  func(dst [][]byte, line []byte) ([][]byte, bool)
+	kind  event.Kind
+	names []string
+	split func(dst [][]byte, line []byte) ([][]byte, bool)
 	// exported says that a time stands before each line; without names the rest
 	// of the line is JSON.
 	exported bool

@@ -107,7 +107,7 @@ func (r *Reader) read(ctx context.Context, src Source, f io.ReadCloser) error {
 	counted := &countingReader{r: f, ctx: ctx}
 	in, magic, err := r.head(counted)
 	if len(magic) == 0 {
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			r.problem(0, err)
 		}
 		return ctx.Err()

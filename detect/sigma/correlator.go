@@ -59,7 +59,7 @@ func (g *Engine) Observe(r *Rule, e *event.Event) []Observation {
 			}
 			f := &c.feeds[i]
 			o := Observation{correlation: parent, rule: i, time: t.UnixMilli(), ref: e.Ref(), actor: e.Actor()}
-			ok := true
+			var ok bool
 			o.group, ok = texts(e, f.groupAt, true)
 			if !ok {
 				continue

@@ -263,7 +263,7 @@ func TestFaults(t *testing.T) {
 		{head + "  sel: {a: b}\n  condition: sel sel\n", `unexpected "sel"`},
 		{head + "  sel: {a: b}\n  condition: 3 of them\n", "of which there are 1"},
 		{head + "  sel: {a: b}\n  condition: sel | count() > 5\n", "write a correlation"},
-		{head + "  sel:\n    a|contians: b\n  condition: sel\n", `t.yml:7:5: modifier "contians"`},
+		{head + "  sel:\n    a|contained: b\n  condition: sel\n", `t.yml:7:5: modifier "contained"`},
 		{head + "  sel:\n    a|re: '(?=x)'\n  condition: sel\n", "look-around"},
 		{head + "  sel:\n    a|re: '(?<!x)y'\n  condition: sel\n", "look-around"},
 		{head + "  sel:\n    a|re: '(a)\\1'\n  condition: sel\n", "back-reference"},

@@ -113,7 +113,7 @@ func (a *App) iamCatalog() (*catalog.Catalog, error) {
 	embedded := catalog.Default()
 	path, err := a.catalogFile()
 	if err != nil {
-		return embedded, nil // nowhere to keep one
+		return embedded, nil //nolint:nilerr // there is nowhere to keep a newer one
 	}
 	data, err := readBounded(path, maxCatalogFile)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -118,7 +118,7 @@ func (f *questionFlags) readTrail(ctx context.Context, a *App, paths []string, o
 		doc, err := e.Document()
 		if err != nil {
 			seen.problems = append(seen.problems, e.Ref()+": "+err.Error())
-			return nil
+			return nil //nolint:nilerr // reported with the result; the other events count
 		}
 		call, ok := newTrailCall(doc)
 		if !ok {
