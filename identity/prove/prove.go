@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bartizan-security/bartizan/identity"
 	"github.com/bartizan-security/bartizan/identity/catalog"
@@ -500,13 +501,10 @@ func (v *vocabulary) suggestActions(cat *catalog.Catalog, patterns []string) {
 		if strings.ContainsAny(service, "*?") || name == "" {
 			continue
 		}
-		for i, a := range cat.ExpandAction(p) {
-			if i == most {
-				break
-			}
-			lower := strings.ToLower(a.String())
+		for _, full := range expansions.of(cat, p, most) {
+			lower := strings.ToLower(full)
 			if _, ok := v.spelling[lower]; !ok {
-				v.spelling[lower] = a.String()
+				v.spelling[lower] = full
 			}
 			v.actions = append(v.actions, lower)
 		}
@@ -583,4 +581,34 @@ func outcomeOf(c *callerClass, s *Side, r *identity.Request) identity.Outcome {
 // delegating is a resource policy that leaves every decision to the account.
 func delegating(account string) *identity.Document {
 	return mustCompile(fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"%s"},"Action":"*","Resource":"*"}}`, account), identity.ResourcePolicy)
+}
+
+// expansions remembers what patterns of actions stand for: policies repeat them.
+var expansions expansionCache
+
+type expansionCache struct {
+	mu   sync.Mutex
+	list map[string][]string
+}
+
+// of returns at most most actions that a pattern names.
+func (c *expansionCache) of(cat *catalog.Catalog, pattern string, most int) []string {
+	const entries = 2000 // then forget everything; patterns may be anybody's
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if names, ok := c.list[pattern]; ok {
+		return names
+	}
+	var names []string
+	for i, a := range cat.ExpandAction(pattern) {
+		if i == most {
+			break
+		}
+		names = append(names, a.String())
+	}
+	if c.list == nil || len(c.list) >= entries {
+		c.list = map[string][]string{}
+	}
+	c.list[pattern] = names
+	return names
 }

@@ -304,15 +304,28 @@ func (m *machine) step(s []uint64, r rune) []uint64 {
 
 func (m *machine) alive(s []uint64, must []group) bool {
 	for _, g := range must {
-		some := false
-		for i := g.from; i < g.to && !some; i++ {
-			some = s[i/64]>>(i%64)&1 == 1
-		}
-		if !some {
+		if !anyBit(s, g.from, g.to) {
 			return false
 		}
 	}
 	return true
+}
+
+// anyBit reports whether a bit of [from, to) is set.
+func anyBit(s []uint64, from, to int) bool {
+	for w := from / 64; w*64 < to; w++ {
+		word := s[w]
+		if w == from/64 {
+			word &= ^uint64(0) << (from % 64)
+		}
+		if over := (w+1)*64 - to; over > 0 {
+			word &= ^uint64(0) >> over
+		}
+		if word != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *machine) accepts(s []uint64, must, not []group) bool {
