@@ -7,27 +7,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
 	"testing"
 
 	"github.com/bartizan-security/bartizan/asl/value"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
-// shared reads a third-party file; without the directory the test fails unless
-// BARTIZAN_NO_SHARED says that this checkout has none.
+// shared reads a third-party file.
 func shared(t testing.TB, name string) []byte {
 	t.Helper()
-	path := filepath.Join("..", "..", "shared", "data", filepath.FromSlash(name))
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(thirdparty.Path(t, name))
 	if err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Logf("NOT RUN: %s is absent and BARTIZAN_NO_SHARED is set", name)
-			t.SkipNow()
-		}
-		t.Fatalf("read %s: %v (set BARTIZAN_NO_SHARED if this checkout has no ../shared)", path, err)
+		t.Fatal(err)
 	}
 	if strings.HasSuffix(name, ".gz") {
 		z, err := gzip.NewReader(bytes.NewReader(raw))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 type recording struct {
@@ -67,26 +68,14 @@ var recorded = []recording{
 	{"aws.privilege-escalation.iam-update-user-login-profile", []string{"iam_login_profile_password_reset"}},
 }
 
-const sharedCloudTrail = "../../shared/data/cloudtrail"
-
-func needShared(t *testing.T) {
-	t.Helper()
-	if _, err := os.Stat(sharedCloudTrail); err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Skipf("SKIPPED: BARTIZAN_NO_SHARED is set and %s is absent", sharedCloudTrail)
-		}
-		t.Fatalf("%v: check out ../shared beside the repository, or set BARTIZAN_NO_SHARED=1", err)
-	}
-}
-
 // TestRecordedTechniques runs the pack over recordings of attack techniques:
 // each must be detected by the rule that names it.
 func TestRecordedTechniques(t *testing.T) {
-	needShared(t)
+	folder := thirdparty.Path(t, "cloudtrail")
 	engine := pack(t)
-	files, err := filepath.Glob(filepath.Join(sharedCloudTrail, "stratus", "*.json"))
+	files, err := filepath.Glob(filepath.Join(folder, "stratus", "*.json"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings in %s: %v", sharedCloudTrail, err)
+		t.Fatalf("no recordings in %s: %v", folder, err)
 	}
 	for _, file := range files {
 		technique := strings.TrimSuffix(filepath.Base(file), ".json")
@@ -116,8 +105,8 @@ func TestRecordedTechniques(t *testing.T) {
 
 // TestKnownTechniques holds the table against the list of techniques.
 func TestKnownTechniques(t *testing.T) {
-	needShared(t)
-	f, err := os.Open(filepath.Join(sharedCloudTrail, "stratus-techniques.txt"))
+	folder := thirdparty.Path(t, "cloudtrail")
+	f, err := os.Open(filepath.Join(folder, "stratus-techniques.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 type held struct {
@@ -41,7 +42,7 @@ func sourcesOf(files [][]byte) []logs.Source {
 
 func sharedFiles(b *testing.B) [][]byte {
 	var out [][]byte
-	sources, err := logs.Files(shared(b, "cloudtrail/invictus"))
+	sources, err := logs.Files(thirdparty.Path(b, "cloudtrail/invictus"))
 	if err != nil {
 		b.Fatal(err)
 	}

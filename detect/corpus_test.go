@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/bartizan-security/bartizan/catalog"
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 // calls are what a busy account does all day: service, API, request parameters
@@ -128,20 +128,6 @@ func corpus(events, perFile int) [][]byte {
 	return files
 }
 
-// shared returns a folder of third-party inputs.
-func shared(t testing.TB, path string) string {
-	t.Helper()
-	p := filepath.Join("../../shared/data", path)
-	if _, err := os.Stat(p); err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Logf("SKIPPED: BARTIZAN_NO_SHARED is set and %s is absent", p)
-			t.SkipNow()
-		}
-		t.Fatalf("%v: check out ../shared beside the repository, or set BARTIZAN_NO_SHARED=1", err)
-	}
-	return p
-}
-
 // allRules is the engine of the measurements: the pack and the public rules.
 func allRules(t testing.TB) *sigma.Engine {
 	t.Helper()
@@ -149,7 +135,7 @@ func allRules(t testing.TB) *sigma.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := detect.LoadRules(os.DirFS(shared(t, "sigma-aws")), ".", "sigma-aws")
+	public, err := detect.LoadRules(os.DirFS(thirdparty.Path(t, "sigma-aws")), ".", "sigma-aws")
 	if err != nil {
 		t.Fatal(err)
 	}

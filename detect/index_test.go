@@ -8,6 +8,7 @@ import (
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 // TestIndexedEqualsPlain: what the matcher finds through its indexes and caches is
@@ -34,7 +35,7 @@ func TestIndexedEqualsPlain(t *testing.T) {
 		return nil
 	}}
 	for _, dir := range []string{"cloudtrail/invictus", "cloudtrail/stratus", "cloudtrail/traildiscover.jsonl.gz"} {
-		sources, err := logs.Files(shared(t, dir))
+		sources, err := logs.Files(thirdparty.Path(t, dir))
 		if err != nil {
 			t.Fatal(err)
 		}

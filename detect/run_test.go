@@ -13,6 +13,7 @@ import (
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
 	"github.com/bartizan-security/bartizan/finding"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 func compile(t testing.TB, rules string) *sigma.Engine {
@@ -194,7 +195,7 @@ func TestLoadRules(t *testing.T) {
 // TestSharedLogs runs the public rules over the recorded intrusion.
 func TestSharedLogs(t *testing.T) {
 	g := allRules(t)
-	sources, err := logs.Files(shared(t, "cloudtrail/invictus"))
+	sources, err := logs.Files(thirdparty.Path(t, "cloudtrail/invictus"))
 	if err != nil {
 		t.Fatal(err)
 	}

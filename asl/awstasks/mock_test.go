@@ -7,23 +7,19 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bartizan-security/bartizan/asl"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 // Mocked results that TestState refused or took on AWS are refused, in the
 // same words, or taken here.
 func TestRecordedMocks(t *testing.T) {
-	path := filepath.Join("..", "..", "..", "shared", "data", "asl", "stepfunctions-cases.jsonl.gz")
-	f, err := os.Open(path)
+	f, err := os.Open(thirdparty.Path(t, "asl/stepfunctions-cases.jsonl.gz"))
 	if err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Skipf("NOT RUN: %s is absent and BARTIZAN_NO_SHARED is set", path)
-		}
-		t.Fatalf("read %s: %v (set BARTIZAN_NO_SHARED if this checkout has no ../shared)", path, err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bartizan-security/bartizan/awsapi/model"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 // The cases are AWS's own protocol tests; see ../shared/data/README.md. Every
@@ -63,13 +63,9 @@ type suite struct {
 
 func load(t *testing.T, direction, protocol string) []suite {
 	t.Helper()
-	path := filepath.Join("..", "..", "..", "shared", "data", "wire", direction, protocol+".json")
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(thirdparty.Path(t, "wire/"+direction+"/"+protocol+".json"))
 	if err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Skipf("NOT CHECKED: AWS's protocol tests for %s are not here, and BARTIZAN_NO_SHARED says that they cannot be", protocol)
-		}
-		t.Fatalf("AWS's protocol tests are missing; where a checkout has no ../shared, set BARTIZAN_NO_SHARED: %v", err)
+		t.Fatal(err)
 	}
 	var suites []suite
 	dec := json.NewDecoder(strings.NewReader(string(data)))

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/ruletest"
 	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 // sample is one CloudTrail record with the rules that match it, by the engine.
@@ -24,19 +24,6 @@ type sample struct {
 	raw  []byte
 	doc  map[string]any
 	hits map[string]bool
-}
-
-func shared(t testing.TB, path string) string {
-	t.Helper()
-	p := filepath.Join("../../../shared/data", path)
-	if _, err := os.Stat(p); err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Logf("SKIPPED: BARTIZAN_NO_SHARED is set and %s is absent", p)
-			t.SkipNow()
-		}
-		t.Fatalf("%v: check out ../shared beside the repository, or set BARTIZAN_NO_SHARED=1", err)
-	}
-	return p
 }
 
 // odd are records that rules' authors do not think of: missing, null, nested
@@ -65,7 +52,7 @@ var once struct {
 // examples and of the recordings, one of each kind, with what the engine says.
 func samples(t *testing.T) *corpus {
 	t.Helper()
-	stratus, traildiscover, invictus, public := shared(t, "cloudtrail/stratus"), shared(t, "cloudtrail/traildiscover.jsonl.gz"), shared(t, "cloudtrail/invictus"), shared(t, "sigma-aws")
+	stratus, traildiscover, invictus, public := thirdparty.Path(t, "cloudtrail/stratus"), thirdparty.Path(t, "cloudtrail/traildiscover.jsonl.gz"), thirdparty.Path(t, "cloudtrail/invictus"), thirdparty.Path(t, "sigma-aws")
 	once.Do(func() {
 		rules, err := detect.LoadRules(catalog.Detections, "detections", "")
 		if err != nil {

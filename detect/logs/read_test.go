@@ -4,28 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
-
-// shared returns a folder of third-party inputs.
-func shared(t testing.TB, path string) string {
-	t.Helper()
-	p := filepath.Join("../../../shared/data", path)
-	if _, err := os.Stat(p); err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Logf("SKIPPED: BARTIZAN_NO_SHARED is set and %s is absent", p)
-			t.SkipNow()
-		}
-		t.Fatalf("%v: check out ../shared beside the repository, or set BARTIZAN_NO_SHARED=1", err)
-	}
-	return p
-}
 
 type result struct {
 	ids      []string
@@ -140,7 +125,7 @@ func TestSharedFilesRead(t *testing.T) {
 		path string
 		want int64
 	}{{"cloudtrail/invictus", 2900}, {"cloudtrail/traildiscover.jsonl.gz", 563}, {"cloudtrail/stratus", 1}} {
-		sources, err := logs.Files(shared(t, c.path))
+		sources, err := logs.Files(thirdparty.Path(t, c.path))
 		if err != nil {
 			t.Fatal(err)
 		}

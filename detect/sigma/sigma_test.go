@@ -9,24 +9,11 @@ import (
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
-// shared returns a folder of third-party inputs.
-func shared(t testing.TB, path string) string {
-	t.Helper()
-	p := filepath.Join("../../../shared/data", path)
-	if _, err := os.Stat(p); err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Logf("SKIPPED: BARTIZAN_NO_SHARED is set and %s is absent", p)
-			t.SkipNow()
-		}
-		t.Fatalf("%v: check out ../shared beside the repository, or set BARTIZAN_NO_SHARED=1", err)
-	}
-	return p
-}
-
 func TestPublicRulesLoadUnmodified(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(shared(t, "sigma-aws"), "*.yml"))
+	files, err := filepath.Glob(filepath.Join(thirdparty.Path(t, "sigma-aws"), "*.yml"))
 	if err != nil || len(files) != 57 {
 		t.Fatalf("%d rule files, %v; want 57", len(files), err)
 	}

@@ -14,12 +14,10 @@ import (
 	"github.com/bartizan-security/bartizan/estate"
 	"github.com/bartizan-security/bartizan/identity/inventory"
 	"github.com/bartizan-security/bartizan/identity/paths"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 const acct = "111122223333"
-
-// published is the public list of escalation paths with their permissions.
-const published = "../../../shared/data/iam/escalation-paths.json"
 
 var loaded = sync.OnceValues(func() ([]*paths.Primitive, error) {
 	dir, err := fs.Sub(catalog.Escalations, "escalations")
@@ -301,12 +299,9 @@ func (s *scene) eve() string { return found(s.find(paths.Options{}), "eve", s.pr
 
 func required(t testing.TB) map[string][]string {
 	t.Helper()
-	if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-		t.Skip("NOT RUN: the published list of escalation paths is not there, and BARTIZAN_NO_SHARED is set")
-	}
-	data, err := os.ReadFile(published)
+	data, err := os.ReadFile(thirdparty.Path(t, "iam/escalation-paths.json"))
 	if err != nil {
-		t.Fatalf("the published list of escalation paths is needed beside the repository (or set BARTIZAN_NO_SHARED): %v", err)
+		t.Fatal(err)
 	}
 	var list []struct {
 		ID       string

@@ -19,7 +19,7 @@ const (
 type builder struct {
 	*problem
 	caller *callerClass
-	values map[string]string // policy variables with a value for now; nil: opaque
+	values map[string]string // what policy variables stand for in this attempt; nil: opaque
 	used   map[string]bool   // policy variables that occur
 	errs   []error           // what cannot be expressed
 }

@@ -2,26 +2,19 @@ package cli
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/identity/usage"
+	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
 // Nearly every kind of event in recorded CloudTrail logs has its IAM action;
 // those without are signing in and what services note by themselves.
 func TestEventsHaveActions(t *testing.T) {
-	dir := filepath.Join("..", "..", "..", "shared", "data", "cloudtrail")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("BARTIZAN_NO_SHARED") != "" {
-			t.Skipf("NOT RUN: BARTIZAN_NO_SHARED is set and %s is absent", dir)
-		}
-		t.Fatalf("%v: put the third-party inputs there, or set BARTIZAN_NO_SHARED", err)
-	}
+	dir := thirdparty.Path(t, "cloudtrail")
 	sources, err := logs.Files(dir)
 	if err != nil {
 		t.Fatal(err)
