@@ -17,6 +17,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -52,11 +53,17 @@ func Severities() []Severity {
 // Rank orders severities: 5 for critical down to 1 for informational, 0 for a
 // word that is no severity.
 func (s Severity) Rank() int {
-	all := Severities()
-	for i, v := range all {
-		if v == s {
-			return len(all) - i
-		}
+	switch s {
+	case SeverityCritical:
+		return 5
+	case SeverityHigh:
+		return 4
+	case SeverityMedium:
+		return 3
+	case SeverityLow:
+		return 2
+	case SeverityInformational:
+		return 1
 	}
 	return 0
 }
@@ -147,10 +154,18 @@ func (f *Finding) IsDetection() bool {
 // of the resource or events alone, never on time, order, title or severity.
 // 32 hex digits.
 func Fingerprint(ruleID string, parts ...string) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d:%s", len(ruleID), ruleID)
+	var space [512]byte
+	text := part(space[:0], ruleID)
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
+		text = part(text, p)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// part appends a text with its length, so that no two lists of texts read the same.
+func part(dst []byte, s string) []byte {
+	dst = strconv.AppendInt(dst, int64(len(s)), 10)
+	dst = append(dst, ':')
+	return append(dst, s...)
 }

@@ -31,7 +31,7 @@ type group struct {
 	groupKey
 	title string
 	worst finding.Severity
-	shown []finding.Finding // sorted
+	shown []*finding.Finding // sorted
 	total int
 }
 
@@ -61,12 +61,16 @@ func (d *digest) add(f *finding.Finding) {
 	if f.Severity.Rank() > g.worst.Rank() {
 		g.worst = f.Severity
 	}
-	at, _ := slices.BinarySearchFunc(g.shown, f, func(a finding.Finding, b *finding.Finding) int { return order(&a, b) })
+	if len(g.shown) == most && order(g.shown[most-1], f) <= 0 {
+		return // the usual case of a long report
+	}
+	at, _ := slices.BinarySearchFunc(g.shown, f, order)
 	if at < most {
 		if len(g.shown) == most {
 			g.shown = g.shown[:most-1]
 		}
-		g.shown = slices.Insert(g.shown, at, *f)
+		kept := *f
+		g.shown = slices.Insert(g.shown, at, &kept)
 	}
 }
 

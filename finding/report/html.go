@@ -216,8 +216,7 @@ func (h *htmlWriter) static(s *finding.Summary) []htmlSection {
 	for _, sec := range h.sections(s) {
 		part := htmlSection{Title: Plain(sec.title())}
 		for _, g := range sec.groups {
-			for i := range g.shown {
-				f := &g.shown[i]
+			for _, f := range g.shown {
 				label, _ := badge(f.Status, f.Severity)
 				class := string(f.Status)
 				if f.Status == finding.StatusFail {

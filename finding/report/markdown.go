@@ -72,8 +72,7 @@ func (m *markdownWriter) control(g *group) {
 	label, _ := badge(g.status, g.worst)
 	m.f("### %s: %s\n\n%s · %d %s\n\n", label, mdText(g.title), mdCode(g.rule), g.total, plural(g.total, "resource", "resources"))
 	m.f("| Resource | Account | Region | Why | Evidence |\n|---|---|---|---|---|\n")
-	for i := range g.shown {
-		f := &g.shown[i]
+	for _, f := range g.shown {
 		var evidence []string
 		for _, e := range telling(f, 200) {
 			evidence = append(evidence, mdCode(e))
@@ -85,7 +84,7 @@ func (m *markdownWriter) control(g *group) {
 		m.f("| %s | %s | %s | %s | %s |\n", name, mdCode(f.Resource.Account), mdCode(f.Resource.Region), mdText(why(f)), strings.Join(evidence, "<br>"))
 	}
 	m.more(g)
-	if f := &g.shown[0]; f.Fix != nil && f.Fix.Text != "" && g.status == finding.StatusFail {
+	if f := g.shown[0]; f.Fix != nil && f.Fix.Text != "" && g.status == finding.StatusFail {
 		m.f("**Fix:** %s\n\n", mdText(f.Fix.Text))
 	}
 }
@@ -94,8 +93,7 @@ func (m *markdownWriter) detections(g *group) {
 	label, _ := badge(g.status, g.severity)
 	m.f("### %s (%d)\n\n", strings.TrimPrefix(label, "✗ "), g.total)
 	m.f("| Time | Detection | Actor | Resource | Techniques | Why |\n|---|---|---|---|---|---|\n")
-	for i := range g.shown {
-		f := &g.shown[i]
+	for _, f := range g.shown {
 		m.f("| %s | %s<br>%s | %s | %s | %s | %s |\n", stamp(f.Time), mdText(f.Title), mdCode(f.RuleID), mdCode(f.Actor),
 			mdCode(whole(&f.Resource)), mdText(strings.Join(f.Techniques, " ")), mdText(why(f)))
 	}

@@ -116,8 +116,7 @@ func (t *tableWriter) detections(s *section) {
 		label, style := badge(g.status, g.severity)
 		label = strings.TrimPrefix(label, "✗ ")
 		t.line(0, t.paint(style, label)+fmt.Sprintf("  %d", g.total))
-		for i := range g.shown {
-			f := &g.shown[i]
+		for _, f := range g.shown {
 			t.ends(2, strings.TrimSpace(stamp(f.Time)+"  "+Plain(f.Title)), Plain(strings.Join(f.Techniques, " ")), bold, faint)
 			who := ""
 			if f.Actor != "" {

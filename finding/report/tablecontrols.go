@@ -68,14 +68,14 @@ func (t *tableWriter) group(g *group) {
 	case g.status == finding.StatusUnknown:
 		// Why it is open matters; which resources, the places of NOT READ say.
 		if g.total == 1 {
-			t.one(&g.shown[0], false)
+			t.one(g.shown[0], false)
 		}
 		t.block(6, 2, faint, g.shown[0].Reason)
 		return
 	case g.total == 1 || serious || g.status == finding.StatusMuted:
 		shown = min(len(g.shown), mostSerious)
-		for i := range g.shown[:shown] {
-			t.one(&g.shown[i], true)
+		for _, f := range g.shown[:shown] {
+			t.one(f, true)
 		}
 	default:
 		shown = t.packed(g)
@@ -125,7 +125,7 @@ func (t *tableWriter) packed(g *group) int {
 	var places []string
 	names := map[string][]string{}
 	for i := range g.shown {
-		name, where := called(&g.shown[i])
+		name, where := called(g.shown[i])
 		if names[where] == nil {
 			places = append(places, where)
 		}
