@@ -35,8 +35,18 @@ type ARN struct {
 // Parse splits s into its six parts. The error wraps ErrNotARN and says which
 // part is missing.
 func Parse(s string) (ARN, error) {
-	parts := strings.SplitN(s, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" {
+	var parts [6]string
+	rest, n := s, 0
+	for n < 5 {
+		i := strings.IndexByte(rest, ':')
+		if i < 0 {
+			break
+		}
+		parts[n], rest = rest[:i], rest[i+1:]
+		n++
+	}
+	parts[5] = rest
+	if n < 5 || parts[0] != "arn" {
 		return ARN{}, fmt.Errorf("parse %q: %w: want arn:partition:service:region:account:resource", clip(s), ErrNotARN)
 	}
 	a := ARN{parts[1], parts[2], parts[3], parts[4], parts[5]}

@@ -16,8 +16,9 @@ import (
 // Match is one match of a rule.
 type Match struct {
 	Rule        *sigma.Rule
-	Finding     *finding.Finding
-	Event       *event.Event            // a copy, if Options.KeepEvents; nil for a correlation
+	Finding     *finding.Finding        // nil for a rule of Options.Bare
+	Source      string                  // the address that the event came from, if the record says
+	Kept        any                     // what Options.Keep kept of the event; nil for a correlation
 	Correlation *sigma.CorrelationMatch // of a correlation
 }
 
@@ -36,64 +37,85 @@ func Severity(level string) finding.Severity {
 // describer makes findings. What only depends on the rule is made once, and what
 // only depends on the event once for all rules that match it.
 type describer struct {
+	schema  *event.Schema
 	rules   map[*sigma.Rule]*ruleParts
 	targets []target
-	arn     []event.Slot // resources.ARN and resources.type, where they are in the schema
+	arn     []target // resources.ARN and resources.type
+	arena   event.Arena
 	notes   map[string]string
 
 	// Of the event at hand.
-	ref, actor, reason string
-	time               time.Time
-	resource           finding.Resource
+	ref, actor, source, reason string
+	time                       time.Time
+	resource                   finding.Resource
 }
 
 // ruleParts is a finding of a rule as far as the rule decides, and the fields
 // that are shown beside those that decided.
 type ruleParts struct {
 	finding finding.Finding
-	more    []string
+	more    []target
 }
 
-// target is a field that names what a call is about, in the schema's terms.
+// target is a field that a finding may show, in the schema's terms.
 type target struct {
-	slot event.Slot
-	typ  string
+	path string
+	slot event.Slot // −1 where the schema lacks it
+	typ  string     // of the resource that the field names
+}
+
+func (d *describer) field(path, typ string) target {
+	t := target{path, -1, typ}
+	if s, ok := d.schema.Slot(path); ok {
+		t.slot = s
+	}
+	return t
+}
+
+// text returns the first value of a field.
+func (t *target) text(e *event.Event) []byte {
+	if t.slot >= 0 {
+		return e.Text(t.slot)
+	}
+	return []byte(e.Get(t.path))
 }
 
 func newDescriber(schema *event.Schema) *describer {
-	d := &describer{rules: map[*sigma.Rule]*ruleParts{}, notes: map[string]string{}}
+	d := &describer{schema: schema, rules: map[*sigma.Rule]*ruleParts{}, notes: map[string]string{}}
 	for _, t := range targets {
-		if s, ok := schema.Slot(t.path); ok {
-			d.targets = append(d.targets, target{s, t.typ})
-		}
+		d.targets = append(d.targets, d.field(t.path, t.typ))
 	}
-	for _, path := range []string{"resources.ARN", "resources.type"} {
-		if s, ok := schema.Slot(path); ok {
-			d.arn = append(d.arn, s)
-		}
-	}
-	if len(d.targets) < len(targets) || len(d.arn) < 2 {
-		d.targets, d.arn = nil, nil // an engine that was compiled without Fields
-	}
+	d.arn = []target{d.field("resources.ARN", ""), d.field("resources.type", "")}
 	return d
 }
 
 // begin prepares the findings of an event.
 func (d *describer) begin(e *event.Event) {
-	d.ref, d.actor, d.time = e.Ref(), clip(e.Actor()), e.Time()
+	a := &d.arena
+	d.time, d.source = e.Time(), ""
+	if e.Kind == event.CloudTrail {
+		d.ref = a.Text(e.Text(event.SlotID))
+		d.source = a.Clip(e.Text(event.SlotIP), maxText)
+		if arn := e.Text(event.SlotIdentityARN); len(arn) > 0 {
+			d.actor = a.Clip(arn, maxText)
+		} else {
+			d.actor = clip(e.Actor())
+		}
+	} else {
+		d.ref, d.actor, d.source = "", clip(e.Actor()), clip(e.SourceIP())
+	}
+	if d.ref == "" {
+		d.ref = e.Ref()
+	}
 	d.resource = d.resourceOf(e)
-	d.reason = reason(e, d.actor)
+	d.reason = d.reasonOf(e)
 }
 
 // describe makes the finding of a rule that matches the event that was begun.
 func (d *describer) describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *finding.Finding {
 	parts := d.rules[r]
 	if parts == nil {
-		parts = &ruleParts{finding: *ofRule(r), more: r.Fields}
-		parts.finding.Techniques = slices.Clip(parts.finding.Techniques)
-		if e.Kind == event.CloudTrail {
-			parts.more = append([]string{"userIdentity.sessionContext.sessionIssuer.arn", "sourceIPAddress", "errorCode"}, r.Fields...)
-		}
+		parts = d.partsOf(r, e.Kind)
 		d.rules[r] = parts
 	}
 	f := new(finding.Finding)
@@ -104,17 +126,33 @@ func (d *describer) describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *f
 	decided := m.Deciding(r, e)
 	f.Evidence = make([]finding.Evidence, 0, len(decided)+len(parts.more))
 	for _, x := range decided {
-		f.Evidence = append(f.Evidence, finding.Evidence{Path: x.Field, Value: clip(x.Value), Note: d.note(x)})
+		f.Evidence = append(f.Evidence, finding.Evidence{Path: x.Field, Value: d.arena.Clip(x.Value, maxText), Note: d.note(x)})
 	}
-	for i, path := range parts.more {
-		if slices.ContainsFunc(decided, func(x sigma.Deciding) bool { return x.Field == path }) || slices.Contains(parts.more[:i], path) {
+	for i := range parts.more {
+		t := &parts.more[i]
+		if slices.ContainsFunc(decided, func(x sigma.Deciding) bool { return x.Field == t.path }) {
 			continue
 		}
-		if v := e.Get(path); v != "" {
-			f.Evidence = append(f.Evidence, finding.Evidence{Path: path, Value: clip(v)})
+		if v := t.text(e); len(v) > 0 {
+			f.Evidence = append(f.Evidence, finding.Evidence{Path: t.path, Value: d.arena.Clip(v, maxText)})
 		}
 	}
 	return f
+}
+
+func (d *describer) partsOf(r *sigma.Rule, kind event.Kind) *ruleParts {
+	parts := &ruleParts{finding: *ofRule(r)}
+	parts.finding.Techniques = slices.Clip(parts.finding.Techniques)
+	paths := r.Fields
+	if kind == event.CloudTrail {
+		paths = append([]string{"userIdentity.sessionContext.sessionIssuer.arn", "sourceIPAddress", "errorCode"}, r.Fields...)
+	}
+	for i, path := range paths {
+		if !slices.Contains(paths[:i], path) {
+			parts.more = append(parts.more, d.field(path, ""))
+		}
+	}
+	return parts
 }
 
 func (d *describer) note(x sigma.Deciding) string {
@@ -140,24 +178,26 @@ func ofRule(r *sigma.Rule) *finding.Finding {
 	return f
 }
 
-func reason(e *event.Event, actor string) string {
-	name := clip(e.Name())
+func (d *describer) reasonOf(e *event.Event) string {
+	a := &d.arena
 	if e.Kind == event.CloudTrail {
-		s := cmp.Or(actor, "somebody") + " called " + name + " of " + clip(e.Source())
-		if ip := e.SourceIP(); ip != "" {
-			s += " from " + clip(ip)
+		parts := [8]string{cmp.Or(d.actor, "somebody"), " called ", a.Clip(e.Text(event.SlotName), maxText), " of ", a.Clip(e.Text(event.SlotSource), maxText)}
+		n := 5
+		if d.source != "" {
+			n += copy(parts[n:], []string{" from ", d.source})
 		}
-		if code := e.ErrorCode(); code != "" {
-			s += ", answered " + clip(code)
+		out := a.Join(parts[:n]...)
+		if code := e.Text(event.SlotError); len(code) > 0 {
+			out = a.Join(out, ", answered ", a.Clip(code, maxText))
 		}
-		return s
+		return out
 	}
 	s := string(e.Kind) + " record"
-	if name != "" {
+	if name := clip(e.Name()); name != "" {
 		s += " " + name
 	}
-	if actor != "" {
-		s += " of " + actor
+	if d.actor != "" {
+		s += " of " + d.actor
 	}
 	return s
 }
@@ -228,48 +268,44 @@ var targets = []struct{ path, typ string }{
 // resourceOf names what the event is about, as far as the record says; else the
 // account.
 func (d *describer) resourceOf(e *event.Event) finding.Resource {
-	res := finding.Resource{Account: clip(e.Account()), Region: clip(e.Region())}
+	a := &d.arena
+	var res finding.Resource
 	if e.Kind == event.CloudTrail {
-		if v := d.get(e, 0, "resources.ARN"); v != "" {
-			res.ARN = clip(v)
+		res.Account = cmp.Or(a.Clip(e.Text(event.SlotAccount), maxText), a.Clip(e.Text(event.SlotIdentityAccount), maxText))
+		res.Region = a.Clip(e.Text(event.SlotRegion), maxText)
+		if v := d.arn[0].text(e); len(v) > 0 {
+			res.ARN = a.Clip(v, maxText)
 			res.ID = res.ARN
-			res.Type = cmp.Or(clip(d.get(e, 1, "resources.type")), "AWS::Resource")
-			if a, err := arn.Parse(v); err == nil {
-				res.ID = clip(a.ResourceID())
+			res.Type = cmp.Or(a.Clip(d.arn[1].text(e), maxText), "AWS::Resource")
+			if parsed, err := arn.Parse(res.ARN); err == nil {
+				res.ID = parsed.ResourceID()
 			}
 			return res
 		}
-		for i, t := range targets {
-			v := ""
-			if d.targets != nil {
-				v = event.First(e.Values(d.targets[i].slot))
-			} else {
-				v = e.Get(t.path)
-			}
-			if v != "" {
-				res.Type, res.ID = t.typ, clip(v)
-				if a, err := arn.Parse(v); err == nil {
-					res.ARN, res.ID = clip(v), clip(a.ResourceID())
+		for i := range d.targets {
+			t := &d.targets[i]
+			if v := t.text(e); len(v) > 0 {
+				res.Type, res.ID = t.typ, a.Clip(v, maxText)
+				if strings.HasPrefix(res.ID, "arn:") {
+					if parsed, err := arn.Parse(res.ID); err == nil {
+						res.ARN, res.ID = res.ID, parsed.ResourceID()
+					}
 				}
 				return res
 			}
 		}
-	} else if typ, id := otherResource(e); id != "" {
-		res.Type, res.ID = typ, clip(id)
-		if a, err := arn.Parse(id); err == nil {
-			res.ARN, res.ID = clip(id), clip(a.ResourceID())
+	} else {
+		res.Account, res.Region = clip(e.Account()), clip(e.Region())
+		if typ, id := otherResource(e); id != "" {
+			res.Type, res.ID = typ, clip(id)
+			if a, err := arn.Parse(id); err == nil {
+				res.ARN, res.ID = clip(id), clip(a.ResourceID())
+			}
+			return res
 		}
-		return res
 	}
 	res.Type, res.ID = "AWS::Account", cmp.Or(res.Account, "-")
 	return res
-}
-
-func (d *describer) get(e *event.Event, i int, path string) string {
-	if d.arn != nil {
-		return event.First(e.Values(d.arn[i]))
-	}
-	return e.Get(path)
 }
 
 func otherResource(e *event.Event) (typ, id string) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"runtime"
-	"strconv"
 	"sync"
 
 	"github.com/bartizan-security/bartizan/detect/event"
@@ -19,8 +18,12 @@ type Options struct {
 	Workers int
 	// FlowFormat is the format of flow logs that have no header line.
 	FlowFormat string
-	// KeepEvents gives every match a copy of its event.
-	KeepEvents bool
+	// Bare, if set, names rules whose matches need no finding.
+	Bare func(*sigma.Rule) bool
+	// Keep, if set, is called once for every worker; the function it returns is
+	// called with each event that rules match, and what that returns is the
+	// Match.Kept of them all. The event is valid until it returns.
+	Keep func() func(e *event.Event, matched []*sigma.Rule) any
 	// Each, if set, is called with every event before it is matched, in order
 	// and without duplicates. The event is valid until it returns. Sources are
 	// then read one after the other.
@@ -36,7 +39,7 @@ type Options struct {
 // Stats counts what a run did.
 type Stats struct {
 	logs.Stats
-	Matches      int64 `json:"matches"`
+	Matches      int64 `json:"matches"`                // without those of Options.Bare
 	Duplicates   int64 `json:"duplicates"`             // matched events that were delivered again
 	SettledEarly int64 `json:"settledEarly,omitempty"` // see sigma.Correlator.Early
 }
@@ -48,7 +51,7 @@ func (s Stats) Incomplete() bool { return s.Malformed > 0 }
 type hit struct {
 	matches      []*Match
 	observations []sigma.Observation
-	id           string
+	id           uint64 // hash of the event's identity; 0 where it has none
 	offset       int64
 	problem      *logs.Problem
 	skipped      string // a file that is no log
@@ -75,6 +78,7 @@ func Run(ctx context.Context, sources []logs.Source, engine *sigma.Engine, opt O
 	errs := make([]error, len(sources))
 	slots := make(chan struct{}, 4*workers) // sources begun but not consumed
 	next := make(chan int)
+	seed := maphash.MakeSeed()
 	var wg sync.WaitGroup
 	for i := range results {
 		results[i] = make(chan []hit, batchesAhead)
@@ -96,7 +100,7 @@ func Run(ctx context.Context, sources []logs.Source, engine *sigma.Engine, opt O
 	})
 	for range min(workers, max(len(sources), 1)) {
 		wg.Go(func() {
-			w := newWorker(engine, opt)
+			w := newWorker(engine, opt, seed)
 			for i := range next {
 				stats[i], errs[i] = w.run(ctx, sources[i], results[i])
 				close(results[i])
@@ -140,7 +144,10 @@ type worker struct {
 	reader    *logs.Reader
 	matcher   *sigma.Matcher
 	describer *describer
-	seen      *seen
+	keep      func(*event.Event, []*sigma.Rule) any
+	seed      maphash.Seed
+	seen      *seen // of Options.Each
+	key       []byte
 
 	ctx   context.Context
 	out   chan<- []hit
@@ -149,8 +156,11 @@ type worker struct {
 	onHit func(*sigma.Rule)
 }
 
-func newWorker(engine *sigma.Engine, opt Options) *worker {
-	w := &worker{engine: engine, opt: opt, matcher: engine.Matcher(), describer: newDescriber(engine.Schema()), seen: newSeen()}
+func newWorker(engine *sigma.Engine, opt Options, seed maphash.Seed) *worker {
+	w := &worker{engine: engine, opt: opt, matcher: engine.Matcher(), describer: newDescriber(engine.Schema()), seed: seed, seen: newSeen()}
+	if opt.Keep != nil {
+		w.keep = opt.Keep()
+	}
 	w.onHit = func(r *sigma.Rule) { w.hits = append(w.hits, r) }
 	w.reader = &logs.Reader{
 		Schema: engine.Schema(), FlowFormat: opt.FlowFormat, Visit: w.event,
@@ -172,7 +182,7 @@ func (w *worker) run(ctx context.Context, src logs.Source, out chan<- []hit) (lo
 
 func (w *worker) event(e *event.Event) error {
 	if w.opt.Each != nil {
-		if id := identity(e); id != "" && w.seen.before(id, maphash.String(w.seen.seed, e.File)^uint64(e.Offset)) {
+		if id := w.identity(e); id != 0 && w.seen.before(id, maphash.String(w.seed, e.File)^uint64(e.Offset)) {
 			return nil
 		}
 		if err := w.opt.Each(e); err != nil {
@@ -184,7 +194,8 @@ func (w *worker) event(e *event.Event) error {
 	if len(w.hits) == 0 {
 		return nil
 	}
-	h := hit{id: identity(e), offset: e.Offset}
+	h := hit{id: w.identity(e), offset: e.Offset}
+	var kept any
 	begun := false
 	for _, r := range w.hits {
 		h.observations = append(h.observations, w.engine.Observe(r, e)...)
@@ -194,25 +205,27 @@ func (w *worker) event(e *event.Event) error {
 		if !begun {
 			begun = true
 			w.describer.begin(e)
+			if w.keep != nil {
+				kept = w.keep(e, w.hits)
+			}
 		}
-		m := &Match{Rule: r, Finding: w.describer.describe(w.matcher, r, e)}
-		if w.opt.KeepEvents {
-			m.Event = e.Clone()
+		m := &Match{Rule: r, Source: w.describer.source, Kept: kept}
+		if w.opt.Bare == nil || !w.opt.Bare(r) {
+			m.Finding = w.describer.describe(w.matcher, r, e)
 		}
 		h.matches = append(h.matches, m)
 	}
 	return w.add(h)
 }
 
-// identity is what two deliveries of one event have in common: its id, and its
-// name and time, because anonymised logs give one id to many events and a
-// finding keeps its id when it is updated.
-func identity(e *event.Event) string {
-	id := e.ID()
-	if id == "" {
-		return ""
+// identity is a hash of what two deliveries of one event have in common; 0 where
+// the record has no id.
+func (w *worker) identity(e *event.Event) uint64 {
+	w.key = e.AppendIdentity(w.key[:0])
+	if len(w.key) == 0 {
+		return 0
 	}
-	return id + "\x00" + e.Name() + "\x00" + strconv.FormatInt(e.Time().UnixMilli(), 10)
+	return max(1, maphash.Bytes(w.seed, w.key))
 }
 
 func (w *worker) add(h hit) error {
@@ -259,7 +272,7 @@ func (c *consumer) take(h *hit, source int) error {
 		}
 		return nil
 	}
-	if h.id != "" && c.seen.before(h.id, uint64(source)<<40^uint64(h.offset)) {
+	if h.id != 0 && c.seen.before(h.id, uint64(source)<<40^uint64(h.offset)) {
 		c.stats.Duplicates++
 		return nil
 	}
@@ -271,7 +284,9 @@ func (c *consumer) take(h *hit, source int) error {
 		}
 	}
 	for _, m := range h.matches {
-		c.stats.Matches++
+		if m.Finding != nil {
+			c.stats.Matches++
+		}
 		if err := c.visit(m); err != nil {
 			return fmt.Errorf("take match of %s: %w", m.Rule.Key(), err)
 		}
@@ -296,31 +311,27 @@ func (c *consumer) correlated(found []sigma.CorrelationMatch) error {
 	return nil
 }
 
-// seen remembers ids in bounded memory: two generations, the older of which is
+// seen remembers events in bounded memory: two generations, the older of which is
 // forgotten when the younger is full.
 type seen struct {
-	seed       maphash.Seed
 	young, old map[uint64]uint64
 }
 
 const generation = 200_000
 
-func newSeen() *seen {
-	return &seen{seed: maphash.MakeSeed(), young: map[uint64]uint64{}}
-}
+func newSeen() *seen { return &seen{young: map[uint64]uint64{}} }
 
-// before reports whether the id was seen at another place, and remembers it.
-func (s *seen) before(id string, place uint64) bool {
-	h := maphash.String(s.seed, id)
-	if p, ok := s.young[h]; ok {
+// before reports whether the event was seen at another place, and remembers it.
+func (s *seen) before(id, place uint64) bool {
+	if p, ok := s.young[id]; ok {
 		return p != place
 	}
-	if p, ok := s.old[h]; ok {
+	if p, ok := s.old[id]; ok {
 		return p != place
 	}
 	if len(s.young) >= generation {
 		s.old, s.young = s.young, make(map[uint64]uint64, generation)
 	}
-	s.young[h] = place
+	s.young[id] = place
 	return false
 }

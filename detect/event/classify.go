@@ -29,7 +29,7 @@ const (
 func (e *Event) Classify() Wrapped {
 	e.Kind = Unknown
 	switch {
-	case e.has(slotName) && (e.has(slotSource) || e.has(slotVersion)), e.has(slotInsights), e.has(slotVersion) && e.has(slotID):
+	case e.has(SlotName) && (e.has(SlotSource) || e.has(slotVersion)), e.has(slotInsights), e.has(slotVersion) && e.has(SlotID):
 		e.Kind = CloudTrail
 	case e.has(slotDetailType) && e.has(slotDetail), e.has(slotLookup):
 		return Inside
@@ -45,7 +45,7 @@ func (e *Event) Classify() Wrapped {
 		e.Kind = SecurityHub
 	case e.has(slotGuardDuty) && e.has(slotFindingType), e.has(slotGuardDutyUpper) && e.has(slotFindingTypeUpper):
 		e.Kind = GuardDuty
-	case e.has(slotName) && (e.has(slotID) || e.has(slotTime)), e.has(slotIdentityType) && e.has(slotSource):
+	case e.has(SlotName) && (e.has(SlotID) || e.has(SlotTime)), e.has(SlotIdentityType) && e.has(SlotSource):
 		e.Kind = CloudTrail
 	case e.has(slotMetadata), e.has(slotMessage), e.has(slotMessageUpper), e.has(slotBody):
 		return Inside

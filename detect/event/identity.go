@@ -2,6 +2,7 @@ package event
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,7 +15,7 @@ func (e *Event) text(s Slot) string { return first(e.Values(s)) }
 func (e *Event) ID() string {
 	switch e.Kind {
 	case CloudTrail:
-		return e.text(slotID)
+		return e.text(SlotID)
 	case GuardDuty:
 		return cmp.Or(e.Get("id"), e.Get("Id"))
 	case SecurityHub:
@@ -37,27 +38,37 @@ func (e *Event) Ref() string {
 	if id := e.ID(); id != "" {
 		return id
 	}
-	return e.File + "@" + itoa(e.Offset)
+	return e.File + "@" + strconv.FormatInt(max(e.Offset, 0), 10)
 }
 
-func itoa(n int64) string {
-	if n <= 0 {
-		return "0"
+// AppendIdentity appends what two deliveries of one event have in common: its id,
+// and its name and time, because anonymised logs give one id to many events and
+// a finding keeps its id when it is updated. It appends nothing where the record
+// has no id.
+func (e *Event) AppendIdentity(dst []byte) []byte {
+	if e.Kind == CloudTrail {
+		id := e.Text(SlotID)
+		if len(id) == 0 {
+			return dst
+		}
+		dst = append(append(dst, id...), 0)
+		dst = append(append(dst, e.Text(SlotName)...), 0)
+	} else {
+		id := e.ID()
+		if id == "" {
+			return dst
+		}
+		dst = append(append(dst, id...), 0)
+		dst = append(append(dst, e.Name()...), 0)
 	}
-	var b [20]byte
-	i := len(b)
-	for ; n > 0; n /= 10 {
-		i--
-		b[i] = byte('0' + n%10)
-	}
-	return string(b[i:])
+	return strconv.AppendInt(dst, e.Time().UnixMilli(), 10)
 }
 
 // Time returns when it happened, in UTC; zero where the record does not say.
 func (e *Event) Time() time.Time {
 	switch e.Kind {
 	case CloudTrail:
-		if vs := e.Values(slotTime); len(vs) > 0 {
+		if vs := e.Values(SlotTime); len(vs) > 0 {
 			return parseTime(vs[0].Text)
 		}
 		return time.Time{}
@@ -82,7 +93,7 @@ func (e *Event) Time() time.Time {
 // Source returns eventSource of CloudTrail (iam.amazonaws.com), else the kind.
 func (e *Event) Source() string {
 	if e.Kind == CloudTrail {
-		return e.text(slotSource)
+		return e.text(SlotSource)
 	}
 	return string(e.Kind)
 }
@@ -92,7 +103,7 @@ func (e *Event) Source() string {
 func (e *Event) Name() string {
 	switch e.Kind {
 	case CloudTrail:
-		return e.text(slotName)
+		return e.text(SlotName)
 	case VPCFlow:
 		return e.Get("action")
 	case GuardDuty:
@@ -117,7 +128,7 @@ func (e *Event) Name() string {
 func (e *Event) Region() string {
 	switch e.Kind {
 	case CloudTrail:
-		return e.text(slotRegion)
+		return e.text(SlotRegion)
 	case VPCFlow, TransitFlow, DNS, GuardDuty:
 		return e.Get("region")
 	case SecurityHub:
@@ -130,7 +141,7 @@ func (e *Event) Region() string {
 func (e *Event) Account() string {
 	switch e.Kind {
 	case CloudTrail:
-		return cmp.Or(e.text(slotAccount), e.text(slotIdentityAccount))
+		return cmp.Or(e.text(SlotAccount), e.text(SlotIdentityAccount))
 	case VPCFlow, TransitFlow:
 		return e.Get("account-id")
 	case DNS:
@@ -148,7 +159,7 @@ func (e *Event) Account() string {
 func (e *Event) SourceIP() string {
 	switch e.Kind {
 	case CloudTrail:
-		return e.text(slotIP)
+		return e.text(SlotIP)
 	case VPCFlow, TransitFlow, DNS:
 		return e.Get("srcaddr")
 	case ALB, NLB, CLB:
@@ -174,7 +185,7 @@ func (e *Event) SourceIP() string {
 func (e *Event) UserAgent() string {
 	switch e.Kind {
 	case CloudTrail:
-		return e.text(slotAgent)
+		return e.text(SlotAgent)
 	case ALB, CLB, S3Access:
 		return e.Get("user_agent")
 	case CloudFront:
@@ -186,7 +197,7 @@ func (e *Event) UserAgent() string {
 // ErrorCode returns errorCode of CloudTrail: "" where the call went through.
 func (e *Event) ErrorCode() string {
 	if e.Kind == CloudTrail {
-		return e.text(slotError)
+		return e.text(SlotError)
 	}
 	return ""
 }
@@ -194,7 +205,7 @@ func (e *Event) ErrorCode() string {
 // AccessKey returns the access key id of the caller.
 func (e *Event) AccessKey() string {
 	if e.Kind == CloudTrail {
-		return e.text(slotIdentityKey)
+		return e.text(SlotIdentityKey)
 	}
 	return ""
 }
@@ -202,7 +213,7 @@ func (e *Event) AccessKey() string {
 // Issuer returns the role behind an assumed-role session, or "".
 func (e *Event) Issuer() string {
 	if e.Kind == CloudTrail {
-		return e.text(slotIssuerARN)
+		return e.text(SlotIssuerARN)
 	}
 	return ""
 }
@@ -214,19 +225,19 @@ func (e *Event) Issuer() string {
 func (e *Event) Actor() string {
 	switch e.Kind {
 	case CloudTrail:
-		if arn := e.text(slotIdentityARN); arn != "" {
+		if arn := e.text(SlotIdentityARN); arn != "" {
 			return arn
 		}
-		typ := e.text(slotIdentityType)
+		typ := e.text(SlotIdentityType)
 		switch typ {
 		case "AWSService":
-			return cmp.Or(e.text(slotIdentityInvokedBy), e.text(slotIP))
+			return cmp.Or(e.text(SlotIdentityInvokedBy), e.text(SlotIP))
 		case "IdentityCenterUser":
-			return cmp.Or(e.Get("userIdentity.onBehalfOf.userId"), e.text(slotIdentityPrincipal))
+			return cmp.Or(e.Get("userIdentity.onBehalfOf.userId"), e.text(SlotIdentityPrincipal))
 		case "AWSAccount":
-			return cmp.Or(e.text(slotIdentityPrincipal), e.text(slotIdentityAccount))
+			return cmp.Or(e.text(SlotIdentityPrincipal), e.text(SlotIdentityAccount))
 		}
-		return cmp.Or(e.text(slotIdentityUser), e.text(slotIdentityPrincipal), e.text(slotIdentityInvokedBy), e.text(slotIdentityAccount), typ, e.text(slotIP))
+		return cmp.Or(e.text(SlotIdentityUser), e.text(SlotIdentityPrincipal), e.text(SlotIdentityInvokedBy), e.text(SlotIdentityAccount), typ, e.text(SlotIP))
 	case S3Access:
 		return cmp.Or(e.Get("requester"), e.SourceIP())
 	case DNS:

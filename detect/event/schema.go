@@ -18,29 +18,30 @@ type Schema struct {
 	heads []int // by slot: the child of the root where its path begins
 }
 
-// The fields that every Schema holds, so that an Event can name itself.
+// The fields that every Schema holds, so that an Event can name itself: those of
+// CloudTrail by their slots.
 const (
-	slotSource Slot = iota
-	slotName
-	slotTime
-	slotID
-	slotType
-	slotRegion
-	slotAccount
-	slotIP
-	slotAgent
-	slotError
-	slotErrorMessage
-	slotCategory
-	slotShared
-	slotIdentityType
-	slotIdentityARN
-	slotIdentityAccount
-	slotIdentityPrincipal
-	slotIdentityUser
-	slotIdentityKey
-	slotIdentityInvokedBy
-	slotIssuerARN
+	SlotSource Slot = iota
+	SlotName
+	SlotTime
+	SlotID
+	SlotType
+	SlotRegion
+	SlotAccount
+	SlotIP
+	SlotAgent
+	SlotError
+	SlotErrorMessage
+	SlotCategory
+	SlotShared
+	SlotIdentityType
+	SlotIdentityARN
+	SlotIdentityAccount
+	SlotIdentityPrincipal
+	SlotIdentityUser
+	SlotIdentityKey
+	SlotIdentityInvokedBy
+	SlotIssuerARN
 
 	// What tells the kinds of record apart.
 	slotVersion

@@ -3,6 +3,7 @@ package incident
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bartizan-security/bartizan/detect"
@@ -15,7 +16,9 @@ type Options struct {
 	// Gap is the longest time between two detections of one incident; 6 hours
 	// if it is zero. Less than an hour counts as an hour.
 	Gap time.Duration
-	// MaxSteps bounds the steps that are kept at once; 20,000 if it is zero.
+	// MaxSteps bounds the steps that are kept at once; 20,000 if it is zero. Half
+	// of them are kept for medium severity and worse, a quarter for high and worse,
+	// and no rule has more than a quarter.
 	MaxSteps int
 	// MaxLinks bounds the sessions that are remembered; 100,000 if it is zero.
 	MaxLinks int
@@ -57,6 +60,7 @@ type rule struct {
 	key, title          string
 	severity            finding.Severity
 	tactics, techniques []string
+	steps               int
 }
 
 type stepKey struct {
@@ -100,47 +104,66 @@ func New(o Options) *Correlator {
 		steps: map[stepKey]*step{}, sessions: newSessions(o.MaxLinks)}
 }
 
-// Link takes an event that LinkRule matched.
-func (c *Correlator) Link(e *event.Event) { c.sessions.add(e, c.caller(e)) }
-
-func (c *Correlator) caller(e *event.Event) *who { return c.intern(whoOf(e)) }
-
 func (c *Correlator) intern(w who) *who {
 	if p, ok := c.callers[w]; ok {
 		return p
 	}
 	if len(c.callers) < c.opt.MaxSteps {
+		w = w.clone()
 		c.callers[w] = &w
 	}
 	if old := c.byARN[w.arn]; w.arn != "" && w.typ == "AssumedRole" && (old == nil || w.key < old.key) && (old != nil || len(c.byARN) < c.opt.MaxSteps) {
-		c.byARN[w.arn] = &w
+		named := w.clone()
+		c.byARN[named.arn] = &named
 	}
 	return &w
 }
 
-// Add takes a match. Its Event is needed (detect.Options.KeepEvents), except for
-// a correlation.
+// room reports whether another step of a rule can be kept: what is grave has room
+// left when what is not has taken its share, and no rule alone takes more than a
+// quarter.
+func (c *Correlator) room(r *rule) bool {
+	most := c.opt.MaxSteps
+	switch r.severity.Rank() {
+	case 0, 1, 2:
+		most /= 2
+	case 3:
+		most -= most / 4
+	}
+	return len(c.steps) < most && r.steps < max(1, c.opt.MaxSteps/4)
+}
+
+// Add takes a match, whose Kept is what Keep kept; a match of LinkRule tells who
+// opened a session.
 func (c *Correlator) Add(m *detect.Match) {
+	seen, _ := m.Kept.(*sighting)
+	if m.Rule.Name == LinkRuleName {
+		if seen != nil && seen.handed != nil {
+			c.sessions.add(seen.handed, c.intern(seen.who))
+		}
+		return
+	}
 	f := m.Finding
 	r := c.rules[f.RuleID]
 	if r == nil {
-		r = &rule{f.RuleID, f.Title, f.Severity, m.Rule.Tactics(), f.Techniques}
+		r = &rule{key: f.RuleID, title: f.Title, severity: f.Severity, tactics: m.Rule.Tactics(), techniques: f.Techniques}
 		c.rules[f.RuleID] = r
 	}
 	k := stepKey{rule: r, typ: f.Resource.Type, id: f.Resource.ID}
-	if e := m.Event; e != nil {
-		k.who, k.source, k.err = c.caller(e), clip(e.SourceIP()), clip(e.ErrorCode())
+	var made *change
+	if seen != nil {
+		k.who, k.source, k.err, made = c.intern(seen.who), seen.source, seen.err, seen.change
 	} else {
 		k.who = c.named(f)
 	}
-	c.add(k, f, m.Event)
+	c.add(k, f, made)
 }
 
 // AddFinding takes a finding that is no rule's match, such as an anomaly.
 func (c *Correlator) AddFinding(f *finding.Finding) {
 	r := c.rules[f.RuleID]
 	if r == nil {
-		r = &rule{f.RuleID, f.Title, f.Severity, nil, f.Techniques}
+		r = &rule{key: f.RuleID, title: f.Title, severity: f.Severity, techniques: f.Techniques}
 		c.rules[f.RuleID] = r
 	}
 	c.add(stepKey{rule: r, who: c.named(f), typ: f.Resource.Type, id: f.Resource.ID}, f, nil)
@@ -158,7 +181,7 @@ func arnOnly(s string) string {
 	return ""
 }
 
-func (c *Correlator) add(k stepKey, f *finding.Finding, e *event.Event) {
+func (c *Correlator) add(k stepKey, f *finding.Finding, made *change) {
 	at := int64(0)
 	if !f.Time.IsZero() {
 		at = f.Time.UnixMilli()
@@ -166,40 +189,53 @@ func (c *Correlator) add(k stepKey, f *finding.Finding, e *event.Event) {
 	k.hour = at / time.Hour.Milliseconds()
 	s := c.steps[k]
 	if s == nil {
-		if len(c.steps) >= c.opt.MaxSteps {
+		if !c.room(k.rule) {
 			c.dropped++
 			return
 		}
+		k.rule.steps++
+		if c.callers[*k.who] != k.who {
+			w := k.who.clone()
+			k.who = &w
+		}
+		k.source, k.typ, k.id, k.err = strings.Clone(k.source), strings.Clone(k.typ), strings.Clone(k.id), strings.Clone(k.err)
 		s = &step{stepKey: k, first: at, last: at}
 		c.steps[k] = s
 	}
 	s.count++
 	s.first, s.last = min(s.first, at), max(s.last, at)
 	for _, id := range f.EventIDs[:min(len(f.EventIDs), maxRefs)] {
-		s.ref(ref{at, clip(id)})
+		s.ref(at, id)
 	}
 	if s.sample == nil || cmp.Or(f.Time.Compare(s.sample.Time), cmp.Compare(f.Fingerprint, s.sample.Fingerprint)) < 0 {
-		s.sample = slim(f)
-		if e != nil && c.opt.Judge != nil {
-			s.change = changeOf(e)
-		}
+		s.sample, s.change = slim(f), made
 	}
 }
 
-// slim is a finding without what is long: tens of thousands are kept.
+// slim is a copy of a finding without what is long: tens of thousands are kept.
 func slim(f *finding.Finding) *finding.Finding {
-	return &finding.Finding{Fingerprint: f.Fingerprint, RuleID: f.RuleID, Title: f.Title, Pillar: f.Pillar, Severity: f.Severity, Status: f.Status,
-		Reason: f.Reason, Resource: f.Resource, Techniques: f.Techniques, EventIDs: f.EventIDs[:min(len(f.EventIDs), maxRefs)], Actor: f.Actor, Time: f.Time}
+	out := &finding.Finding{Fingerprint: f.Fingerprint, RuleID: f.RuleID, Title: f.Title, Pillar: f.Pillar, Severity: f.Severity, Status: f.Status,
+		Reason: strings.Clone(f.Reason), Resource: f.Resource, Techniques: f.Techniques, Actor: strings.Clone(f.Actor), Time: f.Time}
+	r := &out.Resource
+	for _, s := range []*string{&r.Type, &r.ID, &r.ARN, &r.Account, &r.Region} {
+		*s = strings.Clone(*s)
+	}
+	for _, id := range f.EventIDs[:min(len(f.EventIDs), maxRefs)] {
+		out.EventIDs = append(out.EventIDs, strings.Clone(id))
+	}
+	return out
 }
 
-func (s *step) ref(r ref) {
-	at, found := slices.BinarySearchFunc(s.refs, r, func(a, b ref) int {
+func (s *step) ref(at int64, id string) {
+	r := ref{at, clip(id)}
+	i, found := slices.BinarySearchFunc(s.refs, r, func(a, b ref) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id))
 	})
-	if found || at >= maxRefs {
+	if found || i >= maxRefs {
 		return
 	}
-	s.refs = slices.Insert(s.refs, at, r)
+	r.id = strings.Clone(r.id)
+	s.refs = slices.Insert(s.refs, i, r)
 	s.refs = s.refs[:min(len(s.refs), maxRefs)]
 }
 

@@ -1,9 +1,9 @@
 // Package incident joins detections into incidents: what one actor did, in order
 // of time, led back through sessions to whoever began it.
 //
-// Correlator takes matches and the events that open sessions, in any order, and
-// Finish returns finding.Incident values and the detections that stand alone.
-// LinkRule is the rule whose matches are those events. Automation recognises
+// Correlator takes matches in any order, those of LinkRule too, which are the
+// calls that open sessions, and Finish returns finding.Incident values and the
+// detections that stand alone. Its Keep is for detect.Options. Automation recognises
 // callers that are programs by what AWS itself records, Judge weighs what an
 // actor can reach in an estate, and Suppressor applies a suppression file.
 //

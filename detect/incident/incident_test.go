@@ -111,7 +111,7 @@ func rules(t testing.TB) []*sigma.Rule {
 // run detects and joins.
 func run(t testing.TB, opt incident.Options, records ...record) *incident.Report {
 	t.Helper()
-	engine, err := sigma.Compile(rules(t), sigma.Options{Fields: detect.Fields()})
+	engine, err := sigma.Compile(rules(t), sigma.Options{Fields: append(detect.Fields(), incident.Fields()...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,12 +120,8 @@ func run(t testing.TB, opt incident.Options, records ...record) *incident.Report
 		t.Fatal(err)
 	}
 	join := incident.New(opt)
-	stats, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("log", bytes.NewReader(data))}, engine, detect.Options{KeepEvents: true}, func(m *detect.Match) error {
-		if m.Rule.Name == incident.LinkRuleName {
-			join.Link(m.Event)
-		} else {
-			join.Add(m)
-		}
+	stats, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("log", bytes.NewReader(data))}, engine, detect.Options{Keep: join.Keep, Bare: incident.IsLinkRule}, func(m *detect.Match) error {
+		join.Add(m)
 		return nil
 	})
 	if err != nil || stats.Malformed > 0 {
@@ -398,16 +394,30 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	})
 }
 
-// TestBounds: what does not fit is counted.
+// TestBounds: what does not fit is counted, a rule that many match leaves room for
+// the others, and what is grave has room left.
 func TestBounds(t *testing.T) {
 	var records []record
-	for i := range 50 {
-		who := user(fmt.Sprintf("u%02d", i), fmt.Sprintf("AKIA%02d", i))
-		records = append(records, call(i, fmt.Sprintf("a%d", i), "sts", "AssumeRole", who, assumed("ops", fmt.Sprint(i), fmt.Sprintf("ASIA%02d", i))), call(i, fmt.Sprintf("d%d", i), "cloudtrail", "DeleteTrail", who))
+	add := func(i int, service, name string) {
+		who := user(fmt.Sprintf("u%03d", i), fmt.Sprintf("AKIA%03d", i))
+		records = append(records, call(i, fmt.Sprintf("%s%d", name, i), service, name, who))
 	}
-	r := run(t, incident.Options{MaxSteps: 10, MaxLinks: 10}, records...)
-	if r.Dropped != 40 || r.Forgotten == 0 {
-		t.Errorf("dropped %d, forgotten %d; want 40 and some", r.Dropped, r.Forgotten)
+	for i := range 50 {
+		who := user(fmt.Sprintf("u%03d", i), fmt.Sprintf("AKIA%03d", i))
+		records = append(records, call(i, fmt.Sprintf("a%d", i), "sts", "AssumeRole", who, assumed("ops", fmt.Sprint(i), fmt.Sprintf("ASIA%02d", i))))
+		add(i, "iam", "ListUsers")
+		add(i, "ec2", "RunInstances")
+		add(i, "secretsmanager", "GetSecretValue")
+		add(i, "iam", "CreateUser")
+	}
+	add(51, "cloudtrail", "DeleteTrail") // high, and after all the others
+	r := run(t, incident.Options{MaxSteps: 20, MaxLinks: 10}, records...)
+	// Of 20 steps, low rules may fill ten and medium ones fifteen, each five.
+	if want := int64(200 - 15); r.Dropped != want || r.Forgotten == 0 {
+		t.Errorf("dropped %d, forgotten %d; want %d and some", r.Dropped, r.Forgotten, want)
+	}
+	if text := render(t, "json", r); !strings.Contains(text, "DeleteTrail51") {
+		t.Errorf("the grave detection is in none:\n%s", text)
 	}
 }
 
@@ -437,17 +447,19 @@ func BenchmarkIncidents(b *testing.B) {
 			if !on {
 				list = list[:len(list)-1]
 			}
-			engine, err := sigma.Compile(list, sigma.Options{Fields: detect.Fields()})
+			engine, err := sigma.Compile(list, sigma.Options{Fields: append(detect.Fields(), incident.Fields()...)})
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
 				join := incident.New(incident.Options{})
-				_, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("log", bytes.NewReader(data))}, engine, detect.Options{KeepEvents: on}, func(m *detect.Match) error {
-					if m.Rule.Name == incident.LinkRuleName {
-						join.Link(m.Event)
-					} else if on {
+				opt := detect.Options{}
+				if on {
+					opt = detect.Options{Keep: join.Keep, Bare: incident.IsLinkRule}
+				}
+				_, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("log", bytes.NewReader(data))}, engine, opt, func(m *detect.Match) error {
+					if on {
 						join.Add(m)
 					}
 					return nil

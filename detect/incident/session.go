@@ -41,8 +41,12 @@ detection:
 level: informational
 `
 
-// LinkRule returns the rule whose matched events are to be given to
-// Correlator.Link. Compiled with the others it costs no second look at the log.
+// IsLinkRule reports whether a rule is LinkRule, whose matches need no finding. It
+// is for detect.Options.Bare.
+func IsLinkRule(r *sigma.Rule) bool { return r.Name == LinkRuleName }
+
+// LinkRule returns the rule whose matches tell Correlator.Add who opened a
+// session. Compiled with the others it costs no second look at the log.
 func LinkRule() (*sigma.Rule, error) {
 	rules, err := sigma.Parse("session link", []byte(linkRule))
 	if err != nil {
@@ -91,45 +95,79 @@ func newSessions(most int) *sessions {
 	return &sessions{max: most, byKey: map[string]*opened{}, bySession: map[string][]*opened{}}
 }
 
-// add reads one event that hands out credentials.
+// handed is what an event that hands out credentials says of them.
+type handed struct {
+	how, id    string
+	at         int64 // Unix milliseconds
+	path, name string
+	kind       string   // of what was made: user or role; "" if nothing was
+	instances  []string // that were launched
+	from       string   // of SwitchRole: who switched
+	session    string   // ARN of the session
+	sessionID  string   // AROA…:name
+	federated  string   // ARN of the federated user
+	accessKeys []string // ids
+}
+
+// handedOut reads an event that LinkRule matched; nil where the call failed.
 //
 // The members are those of https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html
-func (s *sessions) add(e *event.Event, by *who) {
-	o := opened{by: by, how: clip(e.Name()), id: clip(e.Ref()), at: e.Time().UnixMilli()}
+func handedOut(e *event.Event) *handed {
 	if e.ErrorCode() != "" {
-		return
+		return nil
 	}
-	account := by.account
-	target := ""
-	switch e.Name() {
+	h := &handed{how: clip(e.Name()), id: clip(e.Ref()), at: e.Time().UnixMilli()}
+	switch h.how {
 	case "CreateAccessKey", "CreateUser", "CreateLoginProfile", "UpdateLoginProfile":
-		if name := e.Get("requestParameters.userName"); name != "" && account != "" {
-			target = "arn:aws:iam::" + account + ":user" + pathOf(e) + clip(name)
-		}
-		o.to = target
+		h.kind, h.name, h.path = "user", clip(e.Get("requestParameters.userName")), pathOf(e)
 	case "CreateRole", "UpdateAssumeRolePolicy":
-		if name := e.Get("requestParameters.roleName"); name != "" && account != "" {
-			target = "arn:aws:iam::" + account + ":role" + pathOf(e) + clip(name)
-		}
+		h.kind, h.name, h.path = "role", clip(e.Get("requestParameters.roleName")), pathOf(e)
 	case "RunInstances":
 		for _, v := range e.Lookup("responseElements.instancesSet.items.instanceId") {
-			if id := clip(v.String()); instanceName.MatchString(id) && s.room() {
-				s.made = append(s.made, made{o, id})
+			if id := clip(v.String()); instanceName.MatchString(id) {
+				h.instances = append(h.instances, id)
 			}
 		}
-		return
+		return h
+	case "SwitchRole":
+		h.from = clip(cmp.Or(e.Get("additionalEventData.SwitchFrom"), e.Get("additionalEventData.switchFrom")))
+		return h
 	}
-	if target != "" && target != by.arn && s.room() {
-		s.made = append(s.made, made{o, target})
+	h.session = clip(e.Get("responseElements.assumedRoleUser.arn"))
+	if h.session != "" {
+		h.sessionID = clip(e.Get("responseElements.assumedRoleUser.assumedRoleId"))
+	} else {
+		h.federated = clip(e.Get("responseElements.federatedUser.arn"))
 	}
-	if e.Name() == "SwitchRole" {
-		// The session of the console is the caller; who switched stands beside it.
-		from := e.Get("additionalEventData.SwitchFrom")
-		if from == "" {
-			from = e.Get("additionalEventData.switchFrom")
+	for _, path := range []string{"responseElements.credentials.accessKeyId", "responseElements.accessKey.accessKeyId", "responseElements.credentialSet.credentials.accessKeyId"} {
+		if key := clip(e.Get(path)); key != "" {
+			h.accessKeys = append(h.accessKeys, key)
 		}
-		if from != "" && from != by.arn && by.isSession() {
-			prior := &who{kind: event.CloudTrail, arn: clip(from), account: by.account, name: clip(from)}
+	}
+	return h
+}
+
+// add takes credentials that a caller handed out.
+func (s *sessions) add(h *handed, by *who) {
+	o := opened{by: by, how: h.how, id: h.id, at: h.at}
+	if h.kind != "" && h.name != "" && by.account != "" {
+		target := "arn:aws:iam::" + by.account + ":" + h.kind + h.path + h.name
+		if h.kind == "user" {
+			o.to = target
+		}
+		if target != by.arn && s.room() {
+			s.made = append(s.made, made{o, target})
+		}
+	}
+	for _, id := range h.instances {
+		if s.room() {
+			s.made = append(s.made, made{o, id})
+		}
+	}
+	if h.how == "SwitchRole" {
+		// The session of the console is the caller; who switched stands beside it.
+		if h.from != "" && h.from != by.arn && by.isSession() {
+			prior := &who{kind: event.CloudTrail, arn: h.from, account: by.account, name: h.from}
 			prior.typ = typeOf(prior.arn)
 			o.by, o.to = prior, by.arn
 			s.session(by.principal, &o)
@@ -137,18 +175,14 @@ func (s *sessions) add(e *event.Event, by *who) {
 		}
 		return
 	}
-	if v := e.Get("responseElements.assumedRoleUser.arn"); v != "" {
-		o.to = clip(v)
+	if h.session != "" {
+		o.to = h.session
 		s.session(o.to, &o)
-		s.session(clip(e.Get("responseElements.assumedRoleUser.assumedRoleId")), &o)
-	} else if v := e.Get("responseElements.federatedUser.arn"); v != "" {
-		o.to = clip(v)
+		s.session(h.sessionID, &o)
+	} else if h.federated != "" {
+		o.to = h.federated
 	}
-	for _, path := range []string{"responseElements.credentials.accessKeyId", "responseElements.accessKey.accessKeyId", "responseElements.credentialSet.credentials.accessKeyId"} {
-		key := clip(e.Get(path))
-		if key == "" {
-			continue
-		}
+	for _, key := range h.accessKeys {
 		if old := s.byKey[key]; old == nil && s.room() || old != nil && o.less(old) {
 			c := o
 			s.byKey[key] = &c

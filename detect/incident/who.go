@@ -35,42 +35,11 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }
 
-// whoOf reads the caller of an event.
-//
-// See https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
-func whoOf(e *event.Event) who {
-	w := who{kind: e.Kind, account: clip(e.Account()), name: clip(e.Actor())}
-	if e.Kind != event.CloudTrail {
-		if e.Kind == event.GuardDuty {
-			w.key = clip(cmp.Or(e.Get("resource.accessKeyDetails.accessKeyId"), e.Get("Resource.AccessKeyDetails.AccessKeyId")))
-			w.principal = clip(cmp.Or(e.Get("resource.accessKeyDetails.principalId"), e.Get("Resource.AccessKeyDetails.PrincipalId")))
-			w.typ = cmp.Or(e.Get("resource.accessKeyDetails.userType"), e.Get("Resource.AccessKeyDetails.UserType"))
-			if w.typ == "IAMUser" && w.account != "" && w.name != "" {
-				w.arn = "arn:aws:iam::" + w.account + ":user/" + w.name
-			}
-		}
-		return w
-	}
-	w.typ = clip(e.Get("userIdentity.type"))
-	w.arn = clip(e.Get("userIdentity.arn"))
-	w.account = clip(cmp.Or(e.Get("userIdentity.accountId"), w.account))
-	w.principal = clip(e.Get("userIdentity.principalId"))
-	w.key = clip(e.AccessKey())
-	w.issuer = clip(e.Issuer())
-	w.invokedBy = clip(e.Get("userIdentity.invokedBy"))
-	if w.typ == "AssumedRole" || w.typ == "FederatedUser" || w.typ == "" {
-		w.sourceIdentity = clip(e.Get("userIdentity.sessionContext.sourceIdentity"))
-		w.provider = clip(e.Get("userIdentity.sessionContext.webIdFederationData.federatedProvider"))
-	}
-	if w.provider == "" {
-		w.provider = clip(e.Get("userIdentity.identityProvider"))
-	}
-	w.onBehalfOf = clip(e.Get("userIdentity.onBehalfOf.userId"))
-	if w.arn == "" {
-		w.shared = clip(e.Get("sharedEventID"))
-		if user := e.Get("userIdentity.userName"); w.typ == "IAMUser" && user != "" && w.account != "" {
-			w.arn = "arn:aws:iam::" + w.account + ":user/" + clip(user) // sign-in events may lack the ARN
-		}
+// clone is a copy that holds on to no other text.
+func (w who) clone() who {
+	for _, s := range []*string{&w.typ, &w.arn, &w.account, &w.principal, &w.key, &w.issuer, &w.sourceIdentity,
+		&w.invokedBy, &w.provider, &w.onBehalfOf, &w.name, &w.shared} {
+		*s = strings.Clone(*s)
 	}
 	return w
 }

@@ -89,31 +89,35 @@ func clip(s string, most int) string {
 // Deciding is a field of an event that made a rule match.
 type Deciding struct {
 	Field string
-	Value string
+	Value []byte
 	Why   string // the test that it met: field|modifiers
 }
 
 // Deciding returns the fields that made the rule match the event, in the order
-// in which the rule names them. It is for a rule that has just matched.
+// in which the rule names them. It is for a rule that has just matched. The
+// values are the event's, and both they and the slice are valid until the next
+// call and the next Scan.
 func (m *Matcher) Deciding(r *Rule, e *event.Event) []Deciding {
-	m.begin(e)
-	out := make([]Deciding, 0, 4)
+	if m.event != e || m.serial != e.Serial() {
+		m.begin(e)
+	}
+	m.decided = m.decided[:0]
 	for _, c := range r.conditions {
 		if len(r.conditions) == 1 || c.eval(m) {
-			m.deciding(c, &out)
+			m.deciding(c)
 			break
 		}
 	}
-	return out
+	return m.decided
 }
 
-func (m *Matcher) deciding(x *expr, out *[]Deciding) {
+func (m *Matcher) deciding(x *expr) {
 	switch x.op {
 	case opNot:
 		return
 	case opItem:
 		it := x.item
-		if it.field == "" || slices.ContainsFunc(*out, func(d Deciding) bool { return d.Field == it.field }) || !it.match(m) {
+		if it.field == "" || slices.ContainsFunc(m.decided, func(d Deciding) bool { return d.Field == it.field }) || !it.match(m) {
 			return
 		}
 		values := m.event.Values(it.slot)
@@ -127,18 +131,18 @@ func (m *Matcher) deciding(x *expr, out *[]Deciding) {
 		if best < 0 || len(values) == 1 && it.null && values[0].Kind == event.Null {
 			return // it matched because the field is missing
 		}
-		*out = append(*out, Deciding{it.field, clip(values[best].String(), 1000), it.source})
+		m.decided = append(m.decided, Deciding{it.field, values[best].Text, it.source})
 		return
 	case opOr, opCount:
 		for _, k := range x.kids {
 			if k.eval(m) {
-				m.deciding(k, out)
+				m.deciding(k)
 			}
 		}
 		return
 	}
 	for _, k := range x.kids {
-		m.deciding(k, out)
+		m.deciding(k)
 	}
 }
 

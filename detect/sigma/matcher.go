@@ -21,11 +21,15 @@ type Matcher struct {
 	trail *index
 	now   uint64   // the number of the event at hand
 	memo  []uint64 // by item.memo: that number and the result
+
+	serial  uint32 // of the event
+	decided []Deciding
 }
 
 // begin takes the next event.
 func (m *Matcher) begin(e *event.Event) {
 	m.event, m.haveRecord, m.haveFolded = e, false, false
+	m.serial = e.Serial()
 	m.now++
 }
 

@@ -287,7 +287,7 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 			return err
 		}
 		if habits.state != "" {
-			rules.fields = baseline.Fields()
+			rules.fields = append(rules.fields, baseline.Fields()...)
 		}
 		engine, err := rules.engine(a)
 		if err != nil {
@@ -305,7 +305,8 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 		if err := habits.open(a); err != nil {
 			return err
 		}
-		opt := detect.Options{Workers: workers, FlowFormat: flowFormat, KeepEvents: incidents.keepEvents()}
+		opt := detect.Options{Workers: workers, FlowFormat: flowFormat}
+		incidents.options(&opt)
 		if habits.judge != nil {
 			inTime(sources)
 			opt.Each = habits.judge.Add
@@ -325,7 +326,6 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 		for _, line := range problems.summary(stats.Malformed) {
 			out.notComplete("%s", line)
 		}
-		stats.Matches -= incidents.links
 		a.detectSummary(stats, problems.skipped)
 		if err := habits.finish(a, func(f *finding.Finding) error { return incidents.anomaly(out, f) }); err != nil {
 			return err

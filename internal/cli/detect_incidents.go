@@ -25,7 +25,6 @@ type incidentFlags struct {
 
 	join       *incident.Correlator // nil: nobody asks for incidents
 	suppressor *incident.Suppressor
-	links      int64 // matches of the link rule, which are no findings
 }
 
 func addIncidentFlags(c *cobra.Command) *incidentFlags {
@@ -93,7 +92,8 @@ func (f *incidentFlags) check(ctx context.Context, a *App, formats []string) err
 	return nil
 }
 
-// addRule gives the engine the rule that finds sessions.
+// addRule gives the engine the rule that finds sessions, and the fields by which
+// callers are told.
 func (f *incidentFlags) addRule(rules *ruleFlags) error {
 	if f.join == nil {
 		return nil
@@ -103,11 +103,16 @@ func (f *incidentFlags) addRule(rules *ruleFlags) error {
 		return err
 	}
 	rules.extra = append(rules.extra, link)
+	rules.fields = append(rules.fields, incident.Fields()...)
 	return nil
 }
 
-// keepEvents reports whether add needs the events of the matches.
-func (f *incidentFlags) keepEvents() bool { return f.join != nil || len(f.suppress) > 0 }
+// options makes a run keep what incidents need.
+func (f *incidentFlags) options(opt *detect.Options) {
+	if f.join != nil {
+		opt.Keep, opt.Bare = f.join.Keep, incident.IsLinkRule
+	}
+}
 
 // anomaly takes a finding of the baseline.
 func (f *incidentFlags) anomaly(out *findingReport, x *finding.Finding) error {
@@ -123,16 +128,11 @@ func (f *incidentFlags) anomaly(out *findingReport, x *finding.Finding) error {
 
 // add takes a match: it is suppressed, reported and joined.
 func (f *incidentFlags) add(out *findingReport, m *detect.Match) error {
-	if m.Rule.Name == incident.LinkRuleName {
-		f.links++
-		f.join.Link(m.Event)
+	if m.Finding == nil {
+		f.join.Add(m)
 		return nil
 	}
-	source := ""
-	if m.Event != nil {
-		source = m.Event.SourceIP()
-	}
-	f.suppressor.Apply(m.Finding, source)
+	f.suppressor.Apply(m.Finding, m.Source)
 	if err := out.addTo(m.Finding); err != nil {
 		return err
 	}
