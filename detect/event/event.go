@@ -48,11 +48,14 @@ const (
 	Array
 )
 
-// undecoded marks a value whose JSON text nobody has asked for yet; withinArray
-// one that is somewhere in the array that is its text.
+// What stands in a slot until somebody asks for it: undecoded is a value's JSON
+// text, undecodedArray that of an array, withinArray the text of an array in
+// which the path goes on. several says that the values are in Event.many.
 const (
-	undecoded   ValueKind = 255
-	withinArray ValueKind = 254
+	several        ValueKind = 0
+	undecoded      ValueKind = 255
+	undecodedArray ValueKind = 254
+	withinArray    ValueKind = 253
 )
 
 // Value is one value of a field.
@@ -98,8 +101,8 @@ type Event struct {
 	tried  []bool  // by child of the root: its slots are filled
 	vals   []Value // by slot
 	stamp  []uint32
-	skip   []int            // by slot: where in its path an array's elements begin
-	multi  map[Slot][]Value // slots whose path crosses an array
+	inside []*node   // by slot, where withinArray: the node of the array's elements
+	many   [][]Value // by slot, where several
 	now    uint32
 	dotted bool // a member's name holds a dot
 
@@ -118,7 +121,8 @@ func New(s *Schema) *Event {
 		tried:  make([]bool, len(s.root.keys)),
 		vals:   make([]Value, s.Len()),
 		stamp:  make([]uint32, s.Len()),
-		skip:   make([]int, s.Len()),
+		inside: make([]*node, s.Len()),
+		many:   make([][]Value, s.Len()),
 	}
 }
 
@@ -143,9 +147,6 @@ func (e *Event) Schema() *Schema { return e.schema }
 func (e *Event) reset() {
 	clear(e.top)
 	clear(e.tried)
-	if len(e.multi) > 0 {
-		clear(e.multi)
-	}
 	e.columns, e.fields, e.dotted = nil, nil, false
 	e.now++
 	if e.now == 0 { // the stamps of four thousand million records ago
@@ -160,6 +161,7 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 	e.reset()
 	root := e.schema.root
 	start := i
+	e.raw = b[start:]
 	if i >= len(b) {
 		return 0, ErrShort
 	}
@@ -196,14 +198,29 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			}
 			i = SkipSpace(b, i+1)
 		}
-		end, err := SkipValue(b, i)
-		if err != nil {
-			return 0, err
-		}
 		k := root.find(key)
 		if k < 0 && bytes.IndexByte(key, '\\') >= 0 {
 			key = plainText(key)
 			k = root.find(key)
+		}
+		end := 0
+		if k >= 0 && k == root.hot && i < len(b) && b[i] == '{' {
+			// Somebody asks for this one of nearly every record: read it while
+			// passing.
+			if e.tried[k] {
+				e.forget(root, k) // the last of members of one name counts
+			}
+			e.tried[k] = true
+			end = e.fill(root, k, i-start, len(b)-start) + start
+		}
+		if end <= start {
+			if end, err = SkipValue(b, i); err != nil {
+				return 0, err
+			}
+			if k >= 0 && e.tried[k] {
+				e.forget(root, k)
+				e.tried[k] = false
+			}
 		}
 		if k >= 0 {
 			e.top[k] = span{uint32(i - start), uint32(end - start)}
@@ -267,21 +284,21 @@ func (e *Event) Values(s Slot) []Value {
 	if e.columns != nil {
 		return nil
 	}
-	if vs, ok := e.multi[s]; ok {
-		return vs
-	}
 	root := e.schema.root
 	k := e.schema.heads[s]
 	if !e.tried[k] {
 		e.tried[k] = true
 		if sp := e.top[k]; sp.end > 0 {
-			e.fill(root, k, int(sp.start), int(sp.end))
+			start, end := int(sp.start), int(sp.end)
+			if at := root.slots[k]; e.fill(root, k, start, end) == 0 && at >= 0 {
+				e.set(at, Value{undecoded, e.raw[start:end]})
+			}
 		}
 		return e.Values(s)
 	}
 	if e.dotted {
 		if vs := lookup(e.raw, e.schema.paths[s]); vs != nil {
-			e.setMulti(s, vs)
+			e.setMany(s, vs)
 			return vs
 		}
 	}
@@ -290,53 +307,88 @@ func (e *Event) Values(s Slot) []Value {
 
 func (e *Event) found(s Slot) []Value {
 	switch v := &e.vals[s]; v.Kind {
-	case 0:
-		return e.multi[s]
+	case several:
+		return e.many[s]
 	case undecoded:
 		*v = scalar(v.Text)
+	case undecodedArray:
+		e.many[s] = flatten(e.space(s), v.Text)
+		v.Kind = several
+		return e.many[s]
 	case withinArray:
-		vs := lookup(v.Text, e.schema.paths[s][e.skip[s]:])
-		e.setMulti(s, vs)
-		return vs
+		n, text := e.inside[s], v.Text
+		for _, below := range n.below {
+			e.many[below] = e.space(below)
+			e.vals[below] = Value{several, text}
+		}
+		if !e.fillArray(n, text) {
+			for _, below := range n.below {
+				e.many[below] = append(e.space(below), lookup(text, e.schema.paths[below][n.skip:])...)
+			}
+		}
+		return e.many[s]
 	}
 	return e.vals[s : s+1 : s+1]
 }
 
-func (e *Event) setMulti(s Slot, vs []Value) {
-	if e.multi == nil {
-		e.multi = map[Slot][]Value{}
+// space is what the values of former records in a slot leave for new ones, unless
+// that is a lot.
+func (e *Event) space(s Slot) []Value {
+	if cap(e.many[s]) > 1024 {
+		return nil
 	}
-	e.multi[s] = vs
-	e.set(s, Value{})
+	return e.many[s][:0]
+}
+
+func (e *Event) setMany(s Slot, vs []Value) {
+	e.many[s] = vs
+	e.set(s, Value{Kind: several})
+}
+
+// forget makes the slots at and below child k of a node missing.
+func (e *Event) forget(n *node, k int) {
+	if s := n.slots[k]; s >= 0 {
+		e.stamp[s] = e.now - 1
+	}
+	if n.subs[k] != nil {
+		for _, s := range n.subs[k].below {
+			e.stamp[s] = e.now - 1
+		}
+	}
 }
 
 // fill decodes the value at raw[start:end], which stands at child k of node n,
-// into the slots at and below that child.
-func (e *Event) fill(n *node, k, start, end int) {
+// into the slots at and below that child. Of an object end is only a bound: the
+// index after it is returned, or 0 where it is not well formed.
+func (e *Event) fill(n *node, k, start, end int) int {
 	slot, sub := n.slots[k], n.subs[k]
-	b := e.raw
+	b := e.raw[:end]
 	if b[start] == '[' {
 		if slot >= 0 {
-			e.setMulti(slot, flatten(nil, b[start:end]))
+			e.set(slot, Value{undecodedArray, b[start:]})
 		}
 		if sub != nil {
 			for _, s := range sub.below {
-				e.skip[s] = sub.skip
-				e.set(s, Value{withinArray, b[start:end]})
+				e.inside[s] = sub
+				e.set(s, Value{withinArray, b[start:]})
 			}
 		}
-		return
+		return end
+	}
+	if sub != nil && b[start] == '{' {
+		if end = e.fillObject(sub, b, start); end == 0 {
+			return 0
+		}
 	}
 	if slot >= 0 {
 		e.set(slot, Value{undecoded, b[start:end]})
 	}
-	if sub != nil && b[start] == '{' {
-		e.fillObject(sub, b[:end], start)
-	}
+	return end
 }
 
 // fillObject decodes the object at b[start] into the slots below a node, in one
-// pass, and returns the index after it. The last of members of one name counts.
+// pass, and returns the index after it; 0 where it is not well formed. The last
+// of members of one name counts.
 func (e *Event) fillObject(n *node, b []byte, start int) int {
 	i := SkipSpace(b, start+1)
 	if i < len(b) && b[i] == '}' {
@@ -344,54 +396,151 @@ func (e *Event) fillObject(n *node, b []byte, start int) int {
 	}
 	var seen uint64 // members that were there, as far as 64 bits tell them apart
 	for {
-		key, at, err := nextKey(b, i)
-		if err != nil || at >= len(b) {
-			break
+		c, at := n.member(b, i)
+		if at == 0 || at >= len(b) {
+			return 0
 		}
-		c := n.find(key)
 		var end int
-		if c >= 0 && n.subs[c] != nil {
-			bit := uint64(1) << (c & 63)
-			if seen&bit != 0 {
-				for _, s := range n.subs[c].below {
-					e.stamp[s] = e.now - 1
-					delete(e.multi, s)
-				}
+		var err error
+		switch {
+		case c < 0:
+			end, err = SkipValue(b, at)
+		default:
+			if bit := uint64(1) << (c & 63); seen&bit == 0 {
+				seen |= bit
+			} else {
+				e.forget(n, c)
 			}
-			seen |= bit
-		}
-		if c >= 0 && n.subs[c] != nil && b[at] == '{' {
-			end = e.fillObject(n.subs[c], b, at)
-			if s := n.slots[c]; s >= 0 {
-				e.set(s, Value{undecoded, b[at:end]})
-			}
-		} else {
-			if end, err = SkipValue(b, at); err != nil {
-				break
-			}
-			if c >= 0 {
+			if b[at] == '{' && n.subs[c] != nil {
+				end = e.fill(n, c, at, len(b))
+			} else if end, err = SkipValue(b, at); err == nil {
 				e.fill(n, c, at, end)
 			}
 		}
-		i = end
-		if i < len(b) && b[i] != ',' && b[i] != '}' {
-			i = SkipSpace(b, i)
+		if err != nil || end == 0 {
+			return 0
 		}
-		if i < len(b) && b[i] == '}' {
-			return i + 1
+		if i = next(b, end); i == 0 || b[i-1] == '}' {
+			return i
 		}
-		if i >= len(b) || b[i] != ',' {
-			break
+	}
+}
+
+// member reads the name of a member at b[i] and returns its number among the
+// node's keys, −1 if it is none of them, and where the value begins; 0 for what
+// is no member.
+func (n *node) member(b []byte, i int) (key, value int) {
+	if i >= len(b) || b[i] != '"' {
+		return 0, 0
+	}
+	j, err := skipString(b, i+1)
+	if err != nil {
+		return 0, 0
+	}
+	name := b[i+1 : j]
+	if i = j + 1; i >= len(b) || b[i] != ':' {
+		if i = SkipSpace(b, i); i >= len(b) || b[i] != ':' {
+			return 0, 0
 		}
+	}
+	if i++; i < len(b) && b[i] <= ' ' {
+		i = SkipSpace(b, i)
+	}
+	key = n.find(name)
+	if key < 0 && bytes.IndexByte(name, '\\') >= 0 {
+		key = n.find(plainText(name))
+	}
+	return key, i
+}
+
+// next returns the index of what follows the comma at b[i], or the index after
+// the brace there; 0 where there is neither.
+func next(b []byte, i int) int {
+	if i < len(b) && b[i] <= ' ' {
+		i = SkipSpace(b, i)
+	}
+	if i >= len(b) {
+		return 0
+	}
+	switch b[i] {
+	case '}':
+		return i + 1
+	case ',':
 		if i++; i < len(b) && b[i] <= ' ' {
 			i = SkipSpace(b, i)
 		}
+		return i
 	}
-	// What is no JSON in detail: the scan of the record has found an end.
-	if end, err := SkipValue(b, start); err == nil {
-		return end
+	return 0
+}
+
+// fillArray appends the values in an array's elements to the slots below a node.
+// It reports false for what only lookup reads: members of one name, or whose
+// names have dots or escapes.
+func (e *Event) fillArray(n *node, b []byte) bool {
+	ok := true
+	err := eachElement(b, 0, func(start, end int) bool {
+		switch b[start] {
+		case '{':
+			ok = e.appendObject(n, b[start:end])
+		case '[':
+			ok = e.fillArray(n, b[start:end])
+		}
+		return ok
+	})
+	return ok && err == nil
+}
+
+func (e *Event) appendObject(n *node, b []byte) bool {
+	i := SkipSpace(b, 1)
+	if i < len(b) && b[i] == '}' {
+		return true
 	}
-	return len(b)
+	var seen uint64
+	for {
+		if i >= len(b) || b[i] != '"' {
+			return false
+		}
+		from := i + 1
+		c, at := n.member(b, i)
+		if at == 0 || at >= len(b) {
+			return false
+		}
+		if c < 0 {
+			if j := bytes.IndexByte(b[from:], '"'); bytes.ContainsAny(b[from:from+j], `.\`) {
+				return false
+			}
+		}
+		end, err := SkipValue(b, at)
+		if err != nil {
+			return false
+		}
+		if c >= 0 {
+			if bit := uint64(1) << (c & 63); seen&bit != 0 {
+				return false
+			} else {
+				seen |= bit
+			}
+			if s := n.slots[c]; s >= 0 {
+				if b[at] == '[' {
+					e.many[s] = flatten(e.many[s], b[at:end])
+				} else {
+					e.many[s] = append(e.many[s], scalar(b[at:end]))
+				}
+			}
+			if sub := n.subs[c]; sub != nil {
+				switch {
+				case b[at] == '{' && !e.appendObject(sub, b[at:end]):
+					return false
+				case b[at] == '[' && !e.fillArray(sub, b[at:end]):
+					return false
+				}
+			}
+		}
+		if i = next(b, end); i == 0 || b[i-1] == '}' {
+			return i == len(b)
+		}
+	}
 }
 
 // scalar makes a Value of JSON text that is no array.

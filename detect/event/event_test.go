@@ -90,44 +90,69 @@ func FuzzScan(f *testing.F) {
 		"{\"a\":\"\xff\xc3\x28\"}", `{"é":"\u00e9","a":{"é":true}}`, ` { "a" : [ { "b" : [ { "a" : -1.5e+3 } ] } , 7 ] } `,
 		`{"a":"x\\","b":"\"\\\""}`, `{"a":[[[[]]]]}`, `{}`, `{"":{"":""}}`, `{"a":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\\\\\\""}`,
 		strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100),
+		`{"a":[{"a":1,"b":[{"a":2},{"a":[3,4]}]},[{"b":{"a":5}}],{"a":6,"a":7}]}`, `{"a":[{"\u0062":1},{"b":2}],"a":{"a":8}}`,
+		`{"a":{"a":1]"b":2}}`, `{"a":{"b":{"a":"y"},"b":3,"é":[]},"b":1}`, `{"a":{"a":1`, `{"a":{"a":tru},"a":1}`,
 	} {
 		f.Add([]byte(s))
 	}
-	schema := event.NewSchema(paths...)
+	// userIdentity is read while the record is scanned, other members when
+	// somebody asks; both are to find the same.
+	lazy := event.NewSchema(paths...)
+	var hotPaths []string
+	for _, p := range paths {
+		head, rest, _ := strings.Cut(p, ".")
+		if head == "a" {
+			head = "userIdentity"
+		}
+		hotPaths = append(hotPaths, strings.TrimSuffix(head+"."+rest, "."))
+	}
+	hot := event.NewSchema(hotPaths...)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var doc map[string]any
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.UseNumber()
-		jsonErr := d.Decode(&doc)
-		valid := jsonErr == nil && json.Valid(text) && bytes.HasPrefix(bytes.TrimLeft(text, " \n\r\t"), []byte("{"))
-		e, err := event.Parse(schema, event.CloudTrail, text)
-		if err == nil {
-			e.Classify()
-			_, _, _ = e.Time(), e.Actor(), e.Inner()
-		}
-		switch {
-		case !valid:
-			return // only that nothing panics
-		case err != nil && depth(text) > event.MaxDepth:
-			return
-		case err != nil:
-			t.Fatalf("%q: %v", text, err)
-		case hasDot(doc):
-			return
-		}
-		for _, p := range paths {
-			slot, _ := schema.Slot(p)
-			got, want := e.Values(slot), plainly(doc, strings.Split(p, "."))
-			if len(got) != len(want) {
-				t.Fatalf("%q at %s: %d values, encoding/json %v", text, p, len(got), want)
-			}
-			for i := range got {
-				if err := same(got[i], want[i]); err != nil {
-					t.Fatalf("%q at %s: %v", text, p, err)
-				}
-			}
+		checkScan(t, lazy, paths, text)
+		if bytes.HasPrefix(text, []byte(`{"a":`)) {
+			checkScan(t, hot, hotPaths, append([]byte(`{"userIdentity":`), text[5:]...))
 		}
 	})
+}
+
+func checkScan(t *testing.T, schema *event.Schema, paths []string, text []byte) {
+	t.Helper()
+	var doc map[string]any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	jsonErr := d.Decode(&doc)
+	valid := jsonErr == nil && json.Valid(text) && bytes.HasPrefix(bytes.TrimLeft(text, " \n\r\t"), []byte("{"))
+	e, err := event.Parse(schema, event.CloudTrail, text)
+	if err == nil {
+		e.Classify()
+		_, _, _ = e.Time(), e.Actor(), e.Inner()
+		for _, p := range paths {
+			slot, _ := schema.Slot(p)
+			_ = e.Values(slot)
+		}
+	}
+	switch {
+	case !valid:
+		return // only that nothing panics
+	case err != nil && depth(text) > event.MaxDepth:
+		return
+	case err != nil:
+		t.Fatalf("%q: %v", text, err)
+	case hasDot(doc):
+		return
+	}
+	for _, p := range paths {
+		slot, _ := schema.Slot(p)
+		got, want := e.Values(slot), plainly(doc, strings.Split(p, "."))
+		if len(got) != len(want) {
+			t.Fatalf("%q at %s: %d values, encoding/json %v", text, p, len(got), want)
+		}
+		for i := range got {
+			if err := same(got[i], want[i]); err != nil {
+				t.Fatalf("%q at %s: %v", text, p, err)
+			}
+		}
+	}
 }
 
 func depth(text []byte) int {

@@ -95,6 +95,7 @@ func NewSchema(paths ...string) *Schema {
 		s.root.add(strings.Split(p, "."), slot)
 	}
 	s.root.finish()
+	s.root.hot = s.root.find([]byte("userIdentity"))
 	for _, p := range s.paths {
 		head, _, _ := strings.Cut(p, ".")
 		s.heads = append(s.heads, s.root.find([]byte(head)))
@@ -122,6 +123,7 @@ type node struct {
 	table []int16 // open addressing over keyHash; −1 is empty
 	below []Slot  // every slot under this node
 	skip  int     // length of the path up to this node, with its last dot
+	hot   int     // of the root: the key that nearly every record is asked for, or −1
 }
 
 func (n *node) add(segments []string, slot Slot) {

@@ -119,6 +119,15 @@ func (c *Correlator) intern(w who) *who {
 	return &w
 }
 
+// own is a caller that holds on to no other text, to be kept.
+func (c *Correlator) own(w *who) *who {
+	if c.callers[*w] == w {
+		return w
+	}
+	kept := w.clone()
+	return &kept
+}
+
 // room reports whether another step of a rule can be kept: what is grave has room
 // left when what is not has taken its share, and no rule alone takes more than a
 // quarter.
@@ -139,7 +148,7 @@ func (c *Correlator) Add(m *detect.Match) {
 	seen, _ := m.Kept.(*sighting)
 	if m.Rule.Name == LinkRuleName {
 		if seen != nil && seen.handed != nil {
-			c.sessions.add(seen.handed, c.intern(seen.who))
+			c.sessions.add(seen.handed, c.own(c.intern(seen.who)))
 		}
 		return
 	}
@@ -194,10 +203,7 @@ func (c *Correlator) add(k stepKey, f *finding.Finding, made *change) {
 			return
 		}
 		k.rule.steps++
-		if c.callers[*k.who] != k.who {
-			w := k.who.clone()
-			k.who = &w
-		}
+		k.who = c.own(k.who)
 		k.source, k.typ, k.id, k.err = strings.Clone(k.source), strings.Clone(k.typ), strings.Clone(k.id), strings.Clone(k.err)
 		s = &step{stepKey: k, first: at, last: at}
 		c.steps[k] = s
