@@ -1,184 +1,159 @@
 package sigma
 
 import (
-	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
 
-// index finds the rules that can match a CloudTrail event from a few fields of
-// few values. For each combination of values it remembers which rules are not
-// refuted by them; the rules left are the intersection.
+// index finds the rules that can match a CloudTrail event. It is a tree that
+// grows with the events that come: each level asks for a few fields of few
+// values, and below each combination of values stand the rules that those do not
+// refute.
 type index struct {
-	rules      []*Rule
-	dimensions []*dimension
-	byName     *byName
-	known      []bool // by slot: scratch of partial evaluation
-	left       []uint64
+	engine     *Engine
+	root       *branch
+	dimensions [][]event.Slot
+	known      []bool // by slot: asked for on the way to the branch at hand
+	branches   int
 	key        []byte
 }
 
-type dimension struct {
-	slots         []event.Slot
-	seen          map[string][]uint64
+// branch is the rules that the values on the way to it leave, and what to ask next.
+type branch struct {
+	rules     []*Rule
+	dimension int // len(index.dimensions): nothing
+	below     map[string]*branch
+
 	asked, missed int
-	off           bool // the field has too many values for this to pay
 }
 
-// A dimension whose values keep being new is given up.
+// A branch whose values keep being new asks for them no longer.
 const trial, mostMissed = 1024, trial / 4
 
-// maxSeen bounds the memory of a dimension; when it is full it starts afresh.
-const maxSeen, maxKey = 4096, 512
+// The bounds of the memory of an index; when it is full it starts afresh.
+const maxBranches, maxKey = 8192, 512
 
 func newIndex(g *Engine) *index {
-	x := &index{rules: g.byKind[event.CloudTrail], byName: g.byName, known: make([]bool, g.schema.Len())}
-	x.left = make([]uint64, (len(x.rules)+63)/64)
+	x := &index{engine: g, known: make([]bool, g.schema.Len())}
 	for _, paths := range [][]string{
 		{"eventSource", "eventName"},
 		{"userIdentity.type", "errorCode", "eventType"},
 		{"userAgent"},
 	} {
-		d := &dimension{seen: map[string][]uint64{}}
+		var slots []event.Slot
 		for _, p := range paths {
 			s, _ := g.schema.Slot(p)
-			d.slots = append(d.slots, s)
+			slots = append(slots, s)
 		}
-		if x.useful(d) {
-			x.dimensions = append(x.dimensions, d)
-		}
+		x.dimensions = append(x.dimensions, slots)
 	}
+	x.root = &branch{rules: g.byKind[event.CloudTrail]}
 	return x
 }
 
-// useful reports whether some rule that reads the dimension's fields would be
-// left by the dimensions before it, whatever the event.
-func (x *index) useful(d *dimension) bool {
-	if len(x.dimensions) == 0 {
-		return true
-	}
-	first := x.dimensions[0].slots
-	for _, r := range x.rules {
-		reads, bound := false, false
-		for _, c := range r.conditions {
-			c.items(func(it *item) {
-				for _, s := range d.slots {
-					reads = reads || it.field != "" && it.slot == s
-				}
-				for _, s := range first {
-					bound = bound || it.field != "" && it.slot == s && !it.negate
-				}
-			})
-		}
-		if reads && !bound {
-			return true
-		}
-	}
-	return false
-}
-
-func (e *expr) items(visit func(*item)) {
-	if e.op == opItem {
-		visit(e.item)
-	}
-	for _, k := range e.kids {
-		k.items(visit)
-	}
-}
-
-// candidates returns the set of rules that can match the matcher's event.
-func (x *index) candidates(m *Matcher) []uint64 {
-	for i, d := range x.dimensions {
-		if d.off {
-			continue
-		}
-		if i > 0 && few(x.left) {
+// candidates returns the rules that can match the matcher's event, in order.
+func (x *index) candidates(m *Matcher) []*Rule {
+	b := x.root
+	for b.dimension < len(x.dimensions) {
+		slots := x.dimensions[b.dimension]
+		if !x.read(m, slots) {
 			break
 		}
-		set := x.lookup(m, d)
-		if i == 0 {
-			copy(x.left, set)
-			continue
+		b.asked++
+		next, ok := b.below[string(x.key)]
+		if !ok {
+			b.missed++
+			if b.asked >= trial && b.missed > b.asked/4 && b != x.root {
+				b.below, b.dimension = nil, x.ask(b.rules, b.dimension+1)
+				continue
+			}
+			next = x.grow(m, b)
 		}
-		for w := range x.left {
-			x.left[w] &= set[w]
-		}
+		b = next
 	}
-	return x.left
+	return b.rules
 }
 
-// few reports whether trying the rules that are left costs less than looking
-// for more that are refuted.
-func few(set []uint64) bool {
-	n := 0
-	for _, w := range set {
-		n += bits.OnesCount64(w)
-	}
-	return n <= 2
-}
-
-func (x *index) lookup(m *Matcher, d *dimension) []uint64 {
-	if d.asked++; d.asked == trial {
-		if d.missed > mostMissed && d != x.dimensions[0] {
-			d.off, d.seen = true, nil
-			return x.refute(m, d)
-		}
-		d.asked, d.missed = 0, 0
-	}
+// read makes the key of the event's values; false where a field has several or
+// is long.
+func (x *index) read(m *Matcher, slots []event.Slot) bool {
 	x.key = x.key[:0]
-	for _, s := range d.slots {
+	for _, s := range slots {
 		vs := m.event.Values(s)
-		if len(vs) != 1 {
-			if len(vs) > 1 {
-				return x.refute(m, d)
-			}
+		switch {
+		case len(vs) == 0:
 			x.key = append(x.key, 0, 0)
-			continue
+		case len(vs) > 1 || len(vs[0].Text) > maxKey:
+			return false
+		default:
+			x.key = append(x.key, byte(vs[0].Kind))
+			x.key = append(x.key, vs[0].Text...)
+			x.key = append(x.key, 0)
 		}
-		x.key = append(x.key, byte(vs[0].Kind))
-		x.key = append(x.key, vs[0].Text...)
-		x.key = append(x.key, 0)
 	}
-	if set, ok := d.seen[string(x.key)]; ok {
-		return set
-	}
-	d.missed++
-	set := x.refute(m, d)
-	if len(x.key) <= maxKey {
-		if len(d.seen) >= maxSeen {
-			clear(d.seen)
-		}
-		d.seen[string(x.key)] = set
-	}
-	return set
+	return true
 }
 
-// refute returns the rules that the dimension's fields alone do not refute.
-func (x *index) refute(m *Matcher, d *dimension) []uint64 {
-	for _, s := range d.slots {
-		x.known[s] = true
+// grow adds the branch for the event's values below b.
+func (x *index) grow(m *Matcher, b *branch) *branch {
+	if x.branches++; x.branches > maxBranches {
+		x.root.below, x.branches = nil, 1
 	}
-	set := make([]uint64, len(x.left))
-	try := x.byName.candidates(m, x, d)
-	for i, r := range x.rules {
-		if try != nil && try[i/64]&(1<<(i%64)) == 0 {
-			if d != x.first() {
-				set[i/64] |= 1 << (i % 64)
-			}
-			continue
-		}
-		for _, c := range r.conditions {
-			if c.partial(m, x.known) != no {
-				set[i/64] |= 1 << (i % 64)
-				break
-			}
+	for d := range x.dimensions[:b.dimension+1] {
+		x.know(d, true)
+	}
+	next := &branch{}
+	try := b.rules
+	if b == x.root {
+		try = x.engine.byName.candidates(m)
+	}
+	for _, r := range try {
+		if slices.ContainsFunc(r.conditions, func(c *expr) bool { return c.partial(m, x.known) != no }) {
+			next.rules = append(next.rules, r)
 		}
 	}
-	for _, s := range d.slots {
-		x.known[s] = false
+	next.dimension = x.ask(next.rules, b.dimension+1)
+	for d := range x.dimensions[:b.dimension+1] {
+		x.know(d, false)
 	}
-	return set
+	if b.below == nil {
+		b.below = map[string]*branch{}
+	}
+	b.below[string(x.key)] = next
+	return next
+}
+
+func (x *index) know(dimension int, known bool) {
+	for _, s := range x.dimensions[dimension] {
+		x.known[s] = known
+	}
+}
+
+// ask returns the next dimension that at least two of the rules read: to try a
+// single rule costs no more than to look it up.
+func (x *index) ask(rules []*Rule, from int) int {
+	for ; from < len(x.dimensions); from++ {
+		n := 0
+		for _, r := range rules {
+			if slices.ContainsFunc(r.conditions, func(c *expr) bool { return c.reads(x.dimensions[from]) }) {
+				n++
+			}
+		}
+		if n > 1 {
+			return from
+		}
+	}
+	return from
+}
+
+// reads reports whether an expression tests one of the fields.
+func (e *expr) reads(slots []event.Slot) bool {
+	if e.op == opItem {
+		return e.item.field != "" && slices.Contains(slots, e.item.slot)
+	}
+	return slices.ContainsFunc(e.kids, func(k *expr) bool { return k.reads(slots) })
 }
 
 // partial evaluates a condition where only some fields are known, by Kleene's
@@ -246,61 +221,53 @@ const (
 	yes     truth = 1
 )
 
-// first is the dimension of the events' names.
-func (x *index) first() *dimension { return x.dimensions[0] }
-
 // byName knows which rules are about certain events only, by the names of the
 // events in lower case, so that for a new name few rules need be looked at.
 type byName struct {
-	rules map[string][]uint64
-	any   []uint64 // rules that may be about any event
+	rules map[string][]*Rule // in order, with those that may be about any event
+	any   []*Rule
+	all   []*Rule
 	slot  event.Slot
 }
 
 func newByName(rules []*Rule, slot event.Slot) *byName {
-	words := (len(rules) + 63) / 64
-	b := &byName{rules: map[string][]uint64{}, any: make([]uint64, words), slot: slot}
+	b := &byName{rules: map[string][]*Rule{}, all: rules, slot: slot}
+	about := make([][]string, len(rules)) // nil: any
 	for i, r := range rules {
 		names, known := r.Values("eventName")
-		for _, n := range names {
-			known = known && !strings.ContainsAny(n, "*?")
-		}
-		if !known {
-			b.any[i/64] |= 1 << (i % 64)
+		if !known || slices.ContainsFunc(names, func(n string) bool { return strings.ContainsAny(n, "*?") }) {
+			b.any = append(b.any, r)
 			continue
 		}
+		about[i] = make([]string, 0, len(names))
 		for _, n := range names {
 			n = string(fold(nil, []byte(n)))
-			if b.rules[n] == nil {
-				b.rules[n] = make([]uint64, words)
+			about[i] = append(about[i], n)
+			b.rules[n] = nil
+		}
+	}
+	for i, r := range rules {
+		names := slices.Compact(slices.Sorted(slices.Values(about[i])))
+		if about[i] == nil {
+			for n := range b.rules {
+				b.rules[n] = append(b.rules[n], r)
 			}
-			b.rules[n][i/64] |= 1 << (i % 64)
+		}
+		for _, n := range names {
+			b.rules[n] = append(b.rules[n], r)
 		}
 	}
 	return b
 }
 
-// candidates returns the rules that a dimension should try to refute, or nil for
-// all of them. By event names all other rules are refuted; by user agents, of
-// which there are many, only rules about any event are tried.
-func (b *byName) candidates(m *Matcher, x *index, d *dimension) []uint64 {
-	if d != x.first() {
-		if len(d.slots) == 1 {
-			return b.any
-		}
-		return nil
-	}
+// candidates returns the rules that the name of the matcher's event leaves.
+func (b *byName) candidates(m *Matcher) []*Rule {
 	vs := m.event.Values(b.slot)
 	if len(vs) != 1 || vs[0].Kind != event.String {
-		return nil
+		return b.all
 	}
-	set := b.rules[string(fold(nil, vs[0].Text))]
-	if set == nil {
-		return b.any
+	if rules, ok := b.rules[string(fold(nil, vs[0].Text))]; ok {
+		return rules
 	}
-	out := make([]uint64, len(set))
-	for w := range set {
-		out[w] = set[w] | b.any[w]
-	}
-	return out
+	return b.any
 }

@@ -2,7 +2,6 @@ package sigma
 
 import (
 	"bytes"
-	"math/bits"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
@@ -43,21 +42,12 @@ func (g *Engine) Matcher() *Matcher {
 func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 	m.begin(e)
 	rules := m.engine.byKind[e.Kind]
-	if e.Kind != event.CloudTrail {
-		for _, r := range rules {
-			if m.matches(r) {
-				hit(r)
-			}
-		}
-		return
+	if e.Kind == event.CloudTrail {
+		rules = m.trail.candidates(m)
 	}
-	for w, word := range m.trail.candidates(m) {
-		for word != 0 {
-			r := rules[w*64+bits.TrailingZeros64(word)]
-			word &= word - 1
-			if m.matches(r) {
-				hit(r)
-			}
+	for _, r := range rules {
+		if m.matches(r) {
+			hit(r)
 		}
 	}
 }

@@ -1,10 +1,40 @@
 package sigma
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 	"testing"
 )
+
+// TestWordsOfExpressions: looking for an expression's words first changes nothing
+// but the time.
+func TestWordsOfExpressions(t *testing.T) {
+	for _, c := range []struct {
+		re    string
+		words string // of which every match contains one
+	}{
+		{`(?i)(?:^|/)[^/]*(?:ransom|readme|recover)[^/]*$`, "ansom adme cover"},
+		{`(?i)xmrig`, "xmrig"}, {`(?i:AB)c+|(?i)de`, "ab de"}, {`(?i)(?:foo){2,}x*`, "foo"}, {`(?i)(?:foo)?bar|baz`, "bar baz"},
+		{`(?i)foo|b`, ""}, {`(?i)(?:foo)?`, ""}, {`[0-9]+`, ""}, {`(?i)kiss`, "kiss"},
+	} {
+		e, err := compileRegexp(c.re, modifierSet{has: map[string]bool{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(bytes.Join(e.words, []byte(" "))); got != c.words {
+			t.Errorf("%s: words %q, want %q", c.re, got, c.words)
+		}
+		plain := regexp.MustCompile(c.re)
+		long := strings.Repeat("-", 505)
+		for _, text := range []string{"", "a/HOW-TO-Recover.txt", "a/readme/x", "RanSom", "XMRig", "abc", "ABcc", "dE", "Foofoo", "foo", "barbaz", "B", "17",
+			"\u212aiss", "ki\u017fs", "KI\u017f\u017f", long + "xmrig", long + "--" + "xmRIG" + long, long + "-recover", long + long + "b"} {
+			if got, want := e.Match([]byte(text)), plain.MatchString(text); got != want {
+				t.Errorf("%s on %q: %v, want %v", c.re, text, got, want)
+			}
+		}
+	}
+}
 
 // TestTiedExpressions: an expression that is tied to its first text matches what
 // the plain one matches.

@@ -1,0 +1,246 @@
+package sigma
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The bounds of a regular expression, in instructions of Go's matcher.
+const maxRegexp, maxProgram = 4096, 1500
+
+// compileRegexp compiles an expression for Go's linear-time matcher.
+func compileRegexp(s string, m modifierSet) (*expression, error) {
+	if len(s) > maxRegexp {
+		return nil, fmt.Errorf("a regular expression of more than %d characters", maxRegexp)
+	}
+	flags := ""
+	for _, f := range []string{"i", "m", "s"} {
+		if m.has[f] {
+			flags += f
+		}
+	}
+	if flags != "" {
+		s = "(?" + flags + ")" + s
+	}
+	tree, err := syntax.Parse(s, syntax.Perl)
+	if err != nil {
+		for _, look := range []string{"(?=", "(?!", "(?<=", "(?<!"} {
+			if strings.Contains(s, look) {
+				return nil, fmt.Errorf("look-around %s…) is refused, because expressions must run in linear time; exclude with a second selection and 'not' in the condition", look)
+			}
+		}
+		if backReference.MatchString(s) {
+			return nil, fmt.Errorf("a back-reference is refused, because expressions must run in linear time")
+		}
+		return nil, fmt.Errorf("regular expression: %w", err)
+	}
+	if size := regexpSize(tree, 0); size > maxProgram {
+		return nil, fmt.Errorf("a regular expression that needs more than %d instructions; use fewer repetitions", maxProgram)
+	}
+	re, err := regexp.Compile(s)
+	if err != nil {
+		return nil, fmt.Errorf("regular expression: %w", err)
+	}
+	e := &expression{Regexp: re, needs: []byte(needed(tree.Simplify()))}
+	if len(e.needs) == 0 {
+		if words, ok := oneOf(tree.Simplify()); ok && len(words) <= mostWords {
+			e.words = words
+		}
+	}
+	if prefix := leading(tree.Simplify()); prefix != "" {
+		// Tied to where its first text stands, an expression often needs no
+		// way back, and Go runs it several times as fast.
+		if e.tied, err = regexp.Compile("^(?:" + s + ")"); err == nil {
+			e.prefix = []byte(prefix)
+		}
+	}
+	return e, nil
+}
+
+// expression is a regular expression with texts that every match contains.
+type expression struct {
+	*regexp.Regexp
+	needs  []byte   // every match contains it
+	words  [][]byte // else: every match contains one of them, whatever their case
+	prefix []byte   // what every match begins with, or nil
+	tied   *regexp.Regexp
+}
+
+// mostTied is how often the first text may stand in a value for the tied
+// expression to be tried at each: more would cost more than linear time.
+const mostTied = 4
+
+// maxSearched is how much of a text an expression looks at: CloudTrail's limit
+// for a whole record. It bounds the time that expression and record can cost.
+const maxSearched = 1 << 20
+
+func (e *expression) Match(text []byte) bool {
+	if len(text) > maxSearched {
+		text = text[:maxSearched]
+	}
+	if !bytes.Contains(text, e.needs) || e.words != nil && !e.mayContain(text) {
+		return false
+	}
+	if e.prefix == nil {
+		return e.Regexp.Match(text)
+	}
+	for range mostTied {
+		i := bytes.Index(text, e.prefix)
+		if i < 0 {
+			return false
+		}
+		if e.tied.Match(text[i:]) {
+			return true
+		}
+		text = text[i+1:]
+	}
+	return e.Regexp.Match(text)
+}
+
+// mayContain reports whether one of the words, or a character that is not ASCII,
+// is in a text: what such characters are in the other case is for the regular
+// expression to say.
+func (e *expression) mayContain(text []byte) bool {
+	var space [512]byte
+	const overlap = longestWord - 1
+	for len(text) > 0 {
+		part := text[:min(len(text), len(space))]
+		folded := space[:len(part)]
+		for i, c := range part {
+			if c >= utf8.RuneSelf {
+				return true
+			}
+			if c >= 'A' && c <= 'Z' {
+				c |= 0x20
+			}
+			folded[i] = c
+		}
+		for _, w := range e.words {
+			if bytes.Contains(folded, w) {
+				return true
+			}
+		}
+		if len(part) < len(space) {
+			return false
+		}
+		text = text[len(part)-overlap:]
+	}
+	return false
+}
+
+// The bounds of the words that are looked for ahead of an expression.
+const mostWords, shortestWord, longestWord = 24, 2, 32
+
+// oneOf returns words, in lower case, of which every match contains one, whatever
+// its case. ok is false where there is no such list.
+func oneOf(t *syntax.Regexp) (words [][]byte, ok bool) {
+	switch t.Op {
+	case syntax.OpLiteral:
+		var w []byte
+		for _, r := range t.Rune {
+			if r >= utf8.RuneSelf || len(w) == longestWord {
+				break
+			}
+			w = append(w, byte(unicode.ToLower(r)))
+		}
+		return [][]byte{w}, len(w) >= shortestWord
+	case syntax.OpCapture, syntax.OpPlus:
+		return oneOf(t.Sub[0])
+	case syntax.OpRepeat:
+		if t.Min > 0 {
+			return oneOf(t.Sub[0])
+		}
+	case syntax.OpConcat:
+		for _, s := range t.Sub {
+			if list, has := oneOf(s); has && (!ok || shortest(list) > shortest(words)) {
+				words, ok = list, true
+			}
+		}
+		return words, ok
+	case syntax.OpAlternate:
+		for _, s := range t.Sub {
+			list, has := oneOf(s)
+			if !has || len(words)+len(list) > 4*mostWords {
+				return nil, false
+			}
+			words = append(words, list...)
+		}
+		return words, true
+	}
+	return nil, false
+}
+
+func shortest(words [][]byte) int {
+	n := longestWord
+	for _, w := range words {
+		n = min(n, len(w))
+	}
+	return n
+}
+
+// leading returns the literal that every match begins with, or "".
+func leading(t *syntax.Regexp) string {
+	switch {
+	case t.Op == syntax.OpLiteral && t.Flags&syntax.FoldCase == 0:
+		return string(t.Rune)
+	case t.Op == syntax.OpConcat, t.Op == syntax.OpCapture:
+		return leading(t.Sub[0])
+	}
+	return ""
+}
+
+// needed returns the longest literal that every match contains, or "".
+func needed(t *syntax.Regexp) string {
+	switch t.Op {
+	case syntax.OpLiteral:
+		if t.Flags&syntax.FoldCase == 0 {
+			return string(t.Rune)
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return needed(t.Sub[0])
+	case syntax.OpRepeat:
+		if t.Min > 0 {
+			return needed(t.Sub[0])
+		}
+	case syntax.OpConcat:
+		best := ""
+		for _, s := range t.Sub {
+			if lit := needed(s); len(lit) > len(best) {
+				best = lit
+			}
+		}
+		return best
+	}
+	return ""
+}
+
+var backReference = regexp.MustCompile(`\\[1-9]|\\k[<{']`)
+
+// regexpSize estimates the size of the compiled program without compiling it.
+func regexpSize(t *syntax.Regexp, depth int) int {
+	if depth > 200 {
+		return maxProgram + 1
+	}
+	n := 1
+	if t.Op == syntax.OpLiteral {
+		n = len(t.Rune)
+	}
+	for _, s := range t.Sub {
+		if n += regexpSize(s, depth+1); n > maxProgram {
+			return n
+		}
+	}
+	if t.Op == syntax.OpRepeat {
+		if t.Max > 0 {
+			n *= t.Max
+		} else {
+			n *= t.Min + 1
+		}
+	}
+	return n
+}
