@@ -10,9 +10,9 @@
 //
 // A principal that is known for less than MinDays or MinEvents is not judged by
 // its own past (cold start); Judge.Cold counts such principals. Seasonality needs
-// MinWeeks of learning. A day is settled at the end, or when 20,000 days of
-// principals are open: then the older half is, and what comes for it afterwards is
-// counted in Late and not scored. Within that bound nothing depends on the order
-// of events. Calls that AWS services make for themselves are
-// left out.
+// MinWeeks of learning. A day is settled at the end, or when 25,000 days of
+// principals are open: then the older half is, but never the newest day, and what
+// comes for it afterwards is counted in Late and not scored. Within the bounds
+// nothing depends on the order of events. Calls that AWS services make for
+// themselves are left out. Read refuses the state files of other versions.
 package baseline

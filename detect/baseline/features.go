@@ -1,6 +1,8 @@
 package baseline
 
 import (
+	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"strings"
 	"unicode"
@@ -10,16 +12,23 @@ import (
 
 // Fields returns the fields that this package reads, for sigma.Options.Fields.
 func Fields() []string {
-	return []string{"readOnly", "requestParameters.secretId", "requestParameters.bucketName", "userIdentity.sessionContext.sourceIdentity"}
+	return []string{"readOnly", "userIdentity.sessionContext.sourceIdentity",
+		"requestParameters.secretId", "requestParameters.secretIdList", "requestParameters.bucketName",
+		"requestParameters.name", "requestParameters.names", "requestParameters.path", "requestParameters.withDecryption"}
 }
 
 const maxText = 200
 
+// clip is s in at most about maxText bytes of valid UTF-8, which a state file gives
+// back as they were. What is cut off still tells two texts apart.
 func clip(s string) string {
+	s = strings.ToValidUTF8(s, "�")
 	if len(s) <= maxText {
 		return s
 	}
-	return strings.ToValidUTF8(s[:maxText], "") + "…"
+	h := fnv.New32a()
+	h.Write([]byte(s))
+	return strings.ToValidUTF8(s[:maxText], "") + fmt.Sprintf("…%08x", h.Sum32())
 }
 
 // subject is whose habits an event belongs to, and its peers: the sessions of
@@ -32,7 +41,7 @@ func subject(e *event.Event) (key, group string, person bool) {
 	}
 	actor := e.Actor()
 	if role := e.Issuer(); role != "" && !strings.Contains(actor, ":federated-user/") {
-		if strings.Contains(role, "/AWSReservedSSO_") {
+		if strings.Contains(role, ":role/aws-reserved/sso.amazonaws.com/") {
 			if i := strings.LastIndexByte(actor, '/'); i >= 0 {
 				return clip(role + actor[i:]), clip(role), true
 			}
@@ -42,16 +51,22 @@ func subject(e *event.Event) (key, group string, person bool) {
 		}
 		return clip(role), "", false
 	}
-	if actor == "" {
+	switch actor {
+	case "", "HIDDEN_DUE_TO_SECURITY_REASONS": // a sign-in with a name that is none
 		return "", "", false
 	}
-	return clip(actor), "users of " + clip(e.Account()), true
+	if account := e.Account(); account != "" {
+		group = "users of " + clip(account)
+	}
+	return clip(actor), group, true
 }
 
 // call is an API with its service: iam:CreateUser.
 func call(e *event.Event) string {
 	return clip(strings.TrimSuffix(e.Source(), ".amazonaws.com") + ":" + e.Name())
 }
+
+const awsServices = "AWS services"
 
 // network is the /24 or /48 that a call came from; services count as one.
 func network(ip string) string {
@@ -60,7 +75,7 @@ func network(ip string) string {
 		if ip == "" {
 			return ""
 		}
-		return "AWS services"
+		return awsServices
 	}
 	a = a.Unmap().WithZone("")
 	bits := 48
@@ -71,16 +86,34 @@ func network(ip string) string {
 	return p.String()
 }
 
-// agent is the family of a user agent, without versions: aws-cli, Boto3.
-func agent(s string) string {
+// agent is the family of a user agent, without versions: aws-cli, Boto3. The name
+// of a service counts as one only where the call came from a service, because a
+// client may call itself anything.
+func agent(s, from string) string {
 	s = strings.TrimLeft(s, "[( ")
 	if i := strings.IndexFunc(s, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || r == ']' }); i >= 0 {
 		s = s[:i]
 	}
-	if strings.HasSuffix(s, ".amazonaws.com") {
-		return "AWS services"
+	if from == awsServices && strings.HasSuffix(s, ".amazonaws.com") {
+		return awsServices
 	}
 	return clip(s)
+}
+
+// region is where a call worked. Services without regions write us-east-1 or the
+// caller's place into their records, which says nothing.
+//
+// See https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html#cloudtrail-concepts-global-service-events
+func region(e *event.Event) string {
+	switch strings.TrimSuffix(e.Source(), ".amazonaws.com") {
+	case "iam", "sts", "signin", "organizations", "cloudfront", "route53", "route53domains", "globalaccelerator", "networkmanager",
+		"account", "billing", "budgets", "ce", "cur", "shield", "support", "trustedadvisor", "health", "artifact", "importexport", "sso-directory":
+		return ""
+	}
+	if e.Name() == "ListBuckets" || e.Name() == "ListAllMyBuckets" {
+		return ""
+	}
+	return clip(e.Region())
 }
 
 // reads reports whether a call only reads.
@@ -96,10 +129,49 @@ func reads(e *event.Event) bool {
 	return false
 }
 
+// secrets are the secrets that a call asked for: of Secrets Manager, and of the
+// parameters of Systems Manager those that were asked for decrypted.
+func secrets(e *event.Event, each func(string)) {
+	list := func(path string, name func(string) string) {
+		for _, v := range e.Lookup(path) {
+			if v.Kind == event.String {
+				each(clip(name(v.String())))
+			}
+		}
+	}
+	switch e.Name() {
+	case "GetSecretValue":
+		list("requestParameters.secretId", secretName)
+	case "BatchGetSecretValue":
+		list("requestParameters.secretIdList", secretName)
+	case "GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory":
+		if e.Get("requestParameters.withDecryption") != "true" {
+			return
+		}
+		for _, path := range []string{"requestParameters.name", "requestParameters.names", "requestParameters.path"} {
+			list(path, func(s string) string { return "parameter " + s })
+		}
+	}
+}
+
+// secretName is a secret's name, however it was asked for: an ARN ends in a dash
+// and six characters that Secrets Manager chose.
+func secretName(id string) string {
+	_, name, ok := strings.Cut(id, ":secret:")
+	if !ok {
+		return id
+	}
+	if n := len(name) - 7; n > 0 && name[n] == '-' {
+		return name[:n]
+	}
+	return name
+}
+
 // isDenied reports whether a call was refused for want of permission.
 func isDenied(code string) bool {
 	switch code {
-	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation", "UnauthorizedException", "NotAuthorized", "AuthorizationError":
+	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation", "UnauthorizedException",
+		"NotAuthorized", "NotAuthorizedException", "AuthorizationError", "AuthorizationErrorException", "Forbidden", "ForbiddenException":
 		return true
 	}
 	return false

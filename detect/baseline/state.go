@@ -1,10 +1,12 @@
 package baseline
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,16 +14,18 @@ import (
 )
 
 // Version is that of the state file. A file of another version is refused.
-const Version = 1
+const Version = 2
 
 // The bounds of a state: of all principals, and of each.
 const (
 	maxPrincipals = 20_000
+	maxBytes      = 96 << 20 // that the sets of all principals take, about
 	maxCalls      = 600
 	maxOthers     = 128 // regions, networks, user agents
 	weeks         = 8   // of seasonality
 	days          = 28  // of daily counts
-	maxState      = 512 << 20
+	maxHour       = 1<<16 - 1
+	forgetAfter   = 90 // days; only where another principal needs the place
 )
 
 // State is what was learned.
@@ -32,31 +36,64 @@ type State struct {
 	Events     int64                 `json:"events"`
 	LeftOut    int64                 `json:"leftOut,omitempty"` // events of principals beyond the bound
 	Principals map[string]*Principal `json:"principals"`
+
+	bytes int // of the sets
 }
 
 // Principal is the habits of one principal.
 type Principal struct {
-	Group    string          `json:"group,omitempty"` // of its peers
-	First    time.Time       `json:"first"`
-	Last     time.Time       `json:"last"`
-	Events   int64           `json:"events"`
-	Calls    map[string]bool `json:"calls"`
-	Regions  map[string]bool `json:"regions"`
-	Networks map[string]bool `json:"networks"`
-	Agents   map[string]bool `json:"agents"`
+	Group    string    `json:"group,omitempty"` // of its peers
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Events   int64     `json:"events"`
+	Calls    Set       `json:"calls"`
+	Regions  Set       `json:"regions"`
+	Networks Set       `json:"networks"`
+	Agents   Set       `json:"agents"`
 	// Full names the sets that reached their bound; nothing is new to them.
 	Full []string `json:"full,omitempty"`
-	// Hours holds, by hour of the week (0 is Monday 00 UTC), the events of the
-	// last weeks.
-	Hours map[int][]Count `json:"hours,omitempty"`
-	// Days holds the daily numbers of the last days.
-	Days []Day `json:"days,omitempty"`
+	// Weeks holds the events of each hour of the last weeks, Days the daily
+	// numbers of the last days; both in order.
+	Weeks []Week `json:"weeks,omitempty"`
+	Days  []Day  `json:"days,omitempty"`
 }
 
-// Count is the events of one week.
-type Count struct {
-	Week int `json:"w"`
-	N    int `json:"n"`
+// Set is a set of texts; in JSON a sorted list.
+type Set map[string]struct{}
+
+// MarshalJSON writes the sorted list.
+func (s Set) MarshalJSON() ([]byte, error) {
+	list := slices.Sorted(maps.Keys(s))
+	if list == nil {
+		list = []string{}
+	}
+	return json.Marshal(list)
+}
+
+// UnmarshalJSON reads a list.
+func (s *Set) UnmarshalJSON(text []byte) error {
+	var list []string
+	if err := json.Unmarshal(text, &list); err != nil {
+		return err
+	}
+	*s = make(Set, len(list))
+	for _, v := range list {
+		(*s)[v] = struct{}{}
+	}
+	return nil
+}
+
+// Has reports whether v is in the set.
+func (s Set) Has(v string) bool {
+	_, ok := s[v]
+	return ok
+}
+
+// Week is the events of one week by hour, Monday 00 UTC first; 65,535 stands for
+// that many and more.
+type Week struct {
+	Week  int         `json:"w"` // since 1970
+	Hours [168]uint16 `json:"h"`
 }
 
 // Day is the numbers of one day.
@@ -87,39 +124,65 @@ func weekHour(t time.Time) (week, hour int) {
 }
 
 func newPrincipal(group string) *Principal {
-	return &Principal{Group: group, Calls: map[string]bool{}, Regions: map[string]bool{}, Networks: map[string]bool{}, Agents: map[string]bool{}, Hours: map[int][]Count{}}
+	return &Principal{Group: group, Calls: Set{}, Regions: Set{}, Networks: Set{}, Agents: Set{}}
 }
 
-func (p *Principal) remember(set map[string]bool, name, value string, most int) {
+// known is how many days lie between a principal's first and last event.
+func (p *Principal) known() int { return dayOf(p.Last) - dayOf(p.First) + 1 }
+
+const valueBytes = 40 // that a set needs for a value besides its text
+
+func (s *State) remember(p *Principal, set Set, name, value string, most int) {
 	switch {
-	case value == "" || set[value]:
-	case len(set) < most:
-		set[value] = true
+	case value == "" || set.Has(value):
+	case len(set) < most && s.bytes < maxBytes:
+		set[value] = struct{}{}
+		s.bytes += valueBytes + len(value)
 	case !slices.Contains(p.Full, name):
 		p.Full = append(p.Full, name)
 		slices.Sort(p.Full)
 	}
 }
 
-// isNew reports whether a value is not among those of a set that can tell.
-func (p *Principal) isNew(set map[string]bool, name, value string) bool {
-	return value != "" && !set[value] && !slices.Contains(p.Full, name)
+func (p *Principal) bytes() int {
+	n := 0
+	for _, set := range []Set{p.Calls, p.Regions, p.Networks, p.Agents} {
+		for v := range set {
+			n += valueBytes + len(v)
+		}
+	}
+	return n
 }
 
-// hour counts n events; of a week slot the newest week stays.
+// isNew reports whether a value is not among those of a set that can tell.
+func (p *Principal) isNew(set Set, name, value string) bool {
+	return value != "" && !set.Has(value) && !slices.Contains(p.Full, name)
+}
+
+// hour counts n events; of the weeks that share a place the newest stays.
 func (p *Principal) hour(week, hour, n int) {
-	list := p.Hours[hour]
-	i := slices.IndexFunc(list, func(c Count) bool { return c.Week%weeks == week%weeks })
+	i := slices.IndexFunc(p.Weeks, func(w Week) bool { return w.Week%weeks == week%weeks })
 	switch {
 	case i < 0:
-		p.Hours[hour] = append(list, Count{week, n})
-		slices.SortFunc(p.Hours[hour], func(a, b Count) int { return a.Week - b.Week })
-	case list[i].Week == week:
-		list[i].N += n
-	case list[i].Week < week:
-		list[i] = Count{week, n}
-		slices.SortFunc(list, func(a, b Count) int { return a.Week - b.Week })
+		p.Weeks = append(p.Weeks, Week{Week: week})
+		i = len(p.Weeks) - 1
+	case p.Weeks[i].Week < week:
+		p.Weeks[i] = Week{Week: week}
+	case p.Weeks[i].Week > week:
+		return
 	}
+	p.Weeks[i].Hours[hour] = uint16(min(int(p.Weeks[i].Hours[hour])+n, maxHour))
+	slices.SortFunc(p.Weeks, func(a, b Week) int { return a.Week - b.Week })
+}
+
+// at is the events of an hour of a week.
+func (p *Principal) at(week, hour int) float64 {
+	for i := range p.Weeks {
+		if p.Weeks[i].Week == week {
+			return float64(p.Weeks[i].Hours[hour])
+		}
+	}
+	return 0
 }
 
 func (p *Principal) day(d Day) {
@@ -140,49 +203,82 @@ func (p *Principal) day(d Day) {
 // ErrState says that a file is no state of this version.
 var ErrState = errors.New("not a baseline state")
 
-// Read reads a state file: JSON compressed with zstd.
+const format = "bartizan baseline"
+
+// header is the first line of a state file; a line for each principal follows.
+type header struct {
+	Format  string    `json:"format"`
+	Version int       `json:"version"`
+	Since   time.Time `json:"since,omitzero"`
+	Until   time.Time `json:"until,omitzero"`
+	Events  int64     `json:"events"`
+	LeftOut int64     `json:"leftOut,omitempty"`
+	Count   int       `json:"count"` // of principals
+}
+
+type line struct {
+	Key string `json:"key"`
+	*Principal
+}
+
+// Read reads a state file: JSON Lines compressed with zstd.
 func Read(r io.Reader) (*State, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	defer z.Close()
-	limited := &io.LimitedReader{R: z, N: maxState}
-	s := &State{}
-	if err := json.NewDecoder(limited).Decode(s); err != nil {
+	d := json.NewDecoder(io.LimitReader(z, 512<<20))
+	var h header
+	// The version comes before all else, also before what does not fit: another
+	// version's header may look different.
+	err = d.Decode(&h)
+	switch wrong := (*json.UnmarshalTypeError)(nil); {
+	case h.Version != Version && h.Version != 0 && (err == nil || errors.As(err, &wrong)):
+		return nil, fmt.Errorf("%w of this program: the file has version %d, this program reads version %d", ErrState, h.Version, Version)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	case h.Format != format || h.Version != Version:
+		return nil, fmt.Errorf("%w: it does not begin with format and version", ErrState)
+	case h.Count < 0 || h.Count > maxPrincipals:
+		return nil, fmt.Errorf("%w: %d principals, at most %d", ErrState, h.Count, maxPrincipals)
+	case h.Until.Before(h.Since) || !h.Since.IsZero() && (!isTime(h.Since) || !isTime(h.Until)):
+		return nil, fmt.Errorf("%w: its times are %s to %s", ErrState, h.Since, h.Until)
 	}
-	if s.Version != Version {
-		return nil, fmt.Errorf("%w: version %d, want %d", ErrState, s.Version, Version)
+	s := &State{Version: Version, Since: h.Since, Until: h.Until, Events: h.Events, LeftOut: h.LeftOut, Principals: make(map[string]*Principal, h.Count)}
+	words := intern{}
+	for n := range h.Count {
+		l := line{Principal: newPrincipal("")}
+		if err := d.Decode(&l); err != nil {
+			return nil, fmt.Errorf("%w: principal %d of %d: %w", ErrState, n+1, h.Count, err)
+		}
+		if s.Principals[l.Key] != nil || !l.ok() {
+			return nil, fmt.Errorf("%w: principal %d, %.200q, is damaged", ErrState, n+1, l.Key)
+		}
+		for _, set := range []*Set{&l.Calls, &l.Regions, &l.Networks, &l.Agents} {
+			*set = words.set(*set)
+		}
+		s.Principals[l.Key] = l.Principal
+		if s.bytes += l.bytes(); s.bytes > 2*maxBytes {
+			return nil, fmt.Errorf("%w: more than %d MB", ErrState, 2*maxBytes>>20)
+		}
 	}
-	if len(s.Principals) > maxPrincipals {
-		return nil, fmt.Errorf("%w: %d principals, at most %d", ErrState, len(s.Principals), maxPrincipals)
-	}
-	if s.Principals == nil {
-		s.Principals = map[string]*Principal{}
-	}
-	for key, p := range s.Principals {
-		if p == nil || len(p.Calls) > maxCalls || len(p.Days) > days || len(p.Hours) > 168 {
-			return nil, fmt.Errorf("%w: principal %q is damaged", ErrState, key)
-		}
-		empty := newPrincipal("")
-		if p.Calls == nil {
-			p.Calls = empty.Calls
-		}
-		if p.Regions == nil {
-			p.Regions = empty.Regions
-		}
-		if p.Networks == nil {
-			p.Networks = empty.Networks
-		}
-		if p.Agents == nil {
-			p.Agents = empty.Agents
-		}
-		if p.Hours == nil {
-			p.Hours = empty.Hours
-		}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: more follows the %d principals", ErrState, h.Count)
 	}
 	return s, nil
+}
+
+// ok reports whether a line can be one that Write wrote.
+func (l *line) ok() bool {
+	p := l.Principal
+	if l.Key == "" || p == nil || len(p.Calls) > maxCalls || len(p.Regions) > maxOthers || len(p.Networks) > maxOthers || len(p.Agents) > maxOthers ||
+		len(p.Weeks) > weeks || len(p.Days) > days || len(p.Full) > 4 || p.Events < 0 || !isTime(p.First) || !isTime(p.Last) || p.Last.Before(p.First) {
+		return false
+	}
+	return slices.IsSortedFunc(p.Weeks, func(a, b Week) int { return a.Week - b.Week }) && slices.IsSortedFunc(p.Days, func(a, b Day) int { return a.Day - b.Day }) &&
+		!slices.ContainsFunc(p.Weeks, func(w Week) bool { return w.Week < 0 }) &&
+		!slices.ContainsFunc(p.Days, func(d Day) bool { return d.Day < 0 || d.Secrets < 0 || d.Buckets < 0 })
 }
 
 // Write writes a state file. Equal states give equal bytes.
@@ -191,11 +287,41 @@ func (s *State) Write(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("write baseline state: %w", err)
 	}
-	if err := json.NewEncoder(z).Encode(s); err != nil {
-		return fmt.Errorf("write baseline state: %w", err)
+	b := bufio.NewWriterSize(z, 64<<10)
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	err = e.Encode(header{format, s.Version, s.Since, s.Until, s.Events, s.LeftOut, len(s.Principals)})
+	for _, key := range slices.Sorted(maps.Keys(s.Principals)) {
+		if err != nil {
+			break
+		}
+		err = e.Encode(line{key, s.Principals[key]})
 	}
-	if err := z.Close(); err != nil {
+	if err := errors.Join(err, b.Flush(), z.Close()); err != nil {
 		return fmt.Errorf("write baseline state: %w", err)
 	}
 	return nil
+}
+
+// intern keeps one copy of texts that many principals have.
+type intern map[string]string
+
+const maxIntern = 200_000
+
+func (n intern) text(s string) string {
+	if old, ok := n[s]; ok {
+		return old
+	}
+	if len(n) < maxIntern {
+		n[s] = s
+	}
+	return s
+}
+
+func (n intern) set(s Set) Set {
+	out := make(Set, len(s))
+	for v := range s {
+		out[n.text(v)] = struct{}{}
+	}
+	return out
 }

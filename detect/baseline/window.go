@@ -13,18 +13,20 @@ type window struct {
 	key, group, actor string
 	account           string
 	person            bool
+	light             bool // only calls that change something, refusals and journeys
 	day               int
 	events            int
-	hours             [24]int
+	hours             [24]*hour
 	calls             map[string]*first
 	regions           map[string]*first
 	networks          map[string]*first
 	agents            map[string]*first
 	secrets, buckets  map[string]*first
-	denied            []mark           // the earliest, in order
-	passed            map[string]mark  // call → its last success
-	refused           map[string]bool  // calls that were denied
-	places            map[string]*stay // by place
+	denied            []mark          // the earliest, in order
+	passed            map[string]mark // call → its last success
+	refused           map[string]bool // calls that were denied
+	visits            map[visit]*stay
+	seen              int // values in all of these
 }
 
 type mark struct {
@@ -35,6 +37,24 @@ type mark struct {
 
 func (m mark) compare(o mark) int { return cmp.Or(cmp.Compare(m.at, o.at), cmp.Compare(m.id, o.id)) }
 
+// span is the first and the last of some events.
+type span struct{ first, last mark }
+
+func (s *span) add(m mark) {
+	if m.compare(s.first) < 0 {
+		s.first = m
+	}
+	if m.compare(s.last) > 0 {
+		s.last = m
+	}
+}
+
+// hour is the events of one hour.
+type hour struct {
+	span
+	n int
+}
+
 // first is a value with the event that had it first, and how many had it.
 type first struct {
 	mark
@@ -42,48 +62,49 @@ type first struct {
 	reads bool
 }
 
-// stay is when a principal was at a place.
+// visit is a place in a minute of the day, stay when within it.
+type visit struct {
+	place  string
+	minute int32
+}
+
 type stay struct {
-	place       Place
-	first, last mark
+	span
+	place Place
 }
 
 const (
 	maxValues  = 2000 // of a kind in a window
+	maxCrowded = 50   // the same where all windows together have too many
 	maxDenials = 512
+	maxVisits  = 2000
 )
 
-func (w *window) see(set *map[string]*first, value string, m mark, reads bool) {
-	if value == "" {
-		return
-	}
-	if *set == nil {
-		*set = map[string]*first{}
-	}
-	f := (*set)[value]
-	if f == nil {
-		if len(*set) >= maxValues {
-			return
-		}
-		f = &first{mark: m, reads: reads}
-		(*set)[value] = f
-	}
-	f.n++
-	f.reads = f.reads && reads
-	if m.compare(f.mark) < 0 {
-		f.mark = m
-	}
-}
+// The bounds of what is open at once: days of principals, those of principals of
+// whom nothing was learned, and the values of all. All principals that a State
+// can hold fit into one day, so that a single day is never settled early.
+var (
+	maxWindows   = maxPrincipals + 5_000
+	maxStrangers = 20_000
+	maxSeen      = 600_000
+)
 
 // windows opens and settles windows.
 type windows struct {
-	open    map[windowKey]*window
-	settled int  // days before this one are
-	again   bool // a settled day may be opened again
-	settle  func(*window)
-	late    int64
-	unknown int64 // events without a time or caller
-	places  *Places
+	open      map[windowKey]*window
+	settled   int  // days before this one are
+	newest    int  // day that was seen
+	tight     int  // newest day when there was nothing old to settle
+	again     bool // a settled day may be opened again
+	settle    func(*window)
+	stranger  func(key string) bool // nobody learned anything of: a light window will do; nil: all are known
+	strangers int                   // windows of such
+	seen      int                   // values in all windows
+	late      int64
+	crowd     int64 // events of strangers beyond the bound
+	unknown   int64 // events without a time or caller
+	places    *Places
+	words     intern
 }
 
 type windowKey struct {
@@ -91,11 +112,12 @@ type windowKey struct {
 	day int
 }
 
-const maxWindows = 20_000 // open at once; then the older half is settled
-
 func newWindows(settle func(*window)) *windows {
-	return &windows{open: map[windowKey]*window{}, settle: settle}
+	return &windows{open: map[windowKey]*window{}, settle: settle, words: intern{}}
 }
+
+// isTime tells times that a log of AWS can have from nonsense.
+func isTime(t time.Time) bool { return t.Year() >= 2006 && t.Year() < 2100 }
 
 // add takes one event; false means that it does not count.
 func (ws *windows) add(e *event.Event) bool {
@@ -104,10 +126,11 @@ func (ws *windows) add(e *event.Event) bool {
 	}
 	t := e.Time()
 	key, group, person := subject(e)
-	if t.IsZero() || t.Unix() <= 0 || key == "" {
+	if !isTime(t) || key == "" {
 		ws.unknown++
 		return false
 	}
+	t = t.UTC()
 	day := dayOf(t)
 	if day < ws.settled && !ws.again {
 		ws.late++
@@ -115,76 +138,173 @@ func (ws *windows) add(e *event.Event) bool {
 	}
 	w := ws.open[windowKey{key, day}]
 	if w == nil {
-		if len(ws.open) >= maxWindows {
-			ws.makeRoom()
+		if w = ws.window(e, key, day); w == nil {
+			ws.crowd++
+			return false
 		}
-		w = &window{key: key, group: group, person: person, day: day, account: clip(e.Account())}
-		ws.open[windowKey{key, day}] = w
+		w.group, w.person = ws.words.text(group), person
 	}
-	m := mark{at: t.UnixMilli(), id: clip(e.Ref()), call: call(e)}
+	m := mark{at: t.UnixMilli(), id: clip(e.Ref()), call: ws.words.text(call(e))}
 	if actor := clip(e.Actor()); w.actor == "" || actor < w.actor {
-		w.actor = actor
+		w.actor = ws.words.text(actor)
 	}
 	w.events++
-	w.hours[t.UTC().Hour()]++
-	code := e.ErrorCode()
 	ip := e.SourceIP()
-	if isDenied(code) {
-		if w.refused == nil {
-			w.refused = map[string]bool{}
+	code := e.ErrorCode()
+	ws.outcome(w, m, code)
+	ws.visit(w, m, ip)
+	onlyReads := reads(e)
+	if w.light {
+		if !onlyReads {
+			ws.see(w, &w.calls, m.call, m, false)
 		}
-		w.refused[m.call] = true
-		if at, _ := slices.BinarySearchFunc(w.denied, m, mark.compare); at < maxDenials {
-			w.denied = slices.Insert(w.denied, at, m)
-			w.denied = w.denied[:min(len(w.denied), maxDenials)]
-		}
+		return true
 	}
-	w.see(&w.calls, m.call, m, reads(e))
-	w.see(&w.regions, clip(e.Region()), m, true)
-	w.see(&w.networks, network(ip), m, true)
-	w.see(&w.agents, agent(e.UserAgent()), m, true)
+	h := w.hours[t.Hour()]
+	if h == nil {
+		h = &hour{span: span{m, m}}
+		w.hours[t.Hour()] = h
+	}
+	h.n++
+	h.add(m)
+	from := network(ip)
+	ws.see(w, &w.calls, m.call, m, onlyReads)
+	ws.see(w, &w.regions, region(e), m, true)
+	ws.see(w, &w.networks, from, m, true)
+	ws.see(w, &w.agents, agent(e.UserAgent(), from), m, true)
 	if code == "" {
-		if w.passed == nil {
-			w.passed = map[string]mark{}
-		}
-		if old, ok := w.passed[m.call]; ok && m.compare(old) > 0 || !ok && len(w.passed) < maxValues {
-			w.passed[m.call] = m
-		}
-		switch e.Name() {
-		case "GetSecretValue", "GetParameter":
-			w.see(&w.secrets, clip(e.Get("requestParameters.secretId")), m, true)
-		}
+		secrets(e, func(name string) { ws.see(w, &w.secrets, name, m, true) })
 		if e.Source() == "s3.amazonaws.com" {
-			w.see(&w.buckets, clip(e.Get("requestParameters.bucketName")), m, true)
-		}
-	}
-	if p, ok := ws.places.Find(ip); ok && person {
-		if w.places == nil {
-			w.places = map[string]*stay{}
-		}
-		s := w.places[p.Name]
-		if s == nil {
-			s = &stay{p, m, m}
-			w.places[p.Name] = s
-		}
-		if m.compare(s.first) < 0 {
-			s.first = m
-		}
-		if m.compare(s.last) > 0 {
-			s.last = m
+			ws.see(w, &w.buckets, clip(e.Get("requestParameters.bucketName")), m, true)
 		}
 	}
 	return true
 }
 
-// makeRoom settles the older half of the open days; of one day, all.
+// window opens a window, or returns nil where there is no room for a stranger.
+func (ws *windows) window(e *event.Event, key string, day int) *window {
+	light := ws.stranger != nil && ws.stranger(key)
+	ws.newest = max(ws.newest, day)
+	if len(ws.open)-ws.strangers >= maxWindows || light && ws.strangers >= maxStrangers || ws.seen >= maxSeen {
+		ws.makeRoom()
+	}
+	if light {
+		if ws.strangers >= maxStrangers {
+			return nil
+		}
+		ws.strangers++
+	}
+	w := &window{key: ws.words.text(key), day: day, account: ws.words.text(clip(e.Account())), light: light}
+	ws.open[windowKey{w.key, day}] = w
+	return w
+}
+
+// room reports whether a window may hold one more of what it has n, and counts it.
+func (ws *windows) room(w *window, n, most int) bool {
+	if ws.seen >= maxSeen {
+		most = min(most, maxCrowded)
+	}
+	if n >= most {
+		return false
+	}
+	w.seen++
+	ws.seen++
+	return true
+}
+
+func (ws *windows) see(w *window, set *map[string]*first, value string, m mark, reads bool) {
+	if value == "" {
+		return
+	}
+	if *set == nil {
+		*set = map[string]*first{}
+	}
+	f := (*set)[value]
+	if f == nil {
+		if !ws.room(w, len(*set), maxValues) {
+			return
+		}
+		f = &first{mark: m, reads: reads}
+		(*set)[ws.words.text(value)] = f
+	}
+	f.n++
+	f.reads = f.reads && reads
+	if m.compare(f.mark) < 0 {
+		f.mark = m
+	}
+}
+
+// outcome notes refusals and successes.
+func (ws *windows) outcome(w *window, m mark, code string) {
+	switch {
+	case isDenied(code):
+		if w.refused == nil {
+			w.refused = map[string]bool{}
+		}
+		if !w.refused[m.call] && ws.room(w, len(w.refused), maxValues) {
+			w.refused[m.call] = true
+		}
+		at, _ := slices.BinarySearchFunc(w.denied, m, mark.compare)
+		switch n := len(w.denied); {
+		case ws.room(w, n, maxDenials):
+			w.denied = slices.Insert(w.denied, at, m)
+		case at < n:
+			w.denied = slices.Insert(w.denied[:n-1], at, m)
+		}
+	case code == "":
+		if w.passed == nil {
+			w.passed = map[string]mark{}
+		}
+		if old, ok := w.passed[m.call]; ok && m.compare(old) > 0 || !ok && ws.room(w, len(w.passed), maxValues) {
+			w.passed[m.call] = m
+		}
+	}
+}
+
+// visit notes where a person was.
+func (ws *windows) visit(w *window, m mark, ip string) {
+	if ws.places == nil || !w.person {
+		return
+	}
+	p, ok := ws.places.Find(ip)
+	if !ok {
+		return
+	}
+	k := visit{p.Name, int32(m.at / 60_000 % 1440)}
+	s := w.visits[k]
+	if s == nil {
+		if !ws.room(w, len(w.visits), maxVisits) {
+			return
+		}
+		if w.visits == nil {
+			w.visits = map[visit]*stay{}
+		}
+		s = &stay{span{m, m}, p}
+		w.visits[k] = s
+	}
+	s.add(m)
+}
+
+// makeRoom settles the older half of the open days. Where others may not come
+// again it spares the newest day, which is still being read.
 func (ws *windows) makeRoom() {
+	if len(ws.open) == 0 || ws.tight == ws.newest {
+		return
+	}
 	list := make([]int, 0, len(ws.open))
 	for k := range ws.open {
 		list = append(list, k.day)
 	}
 	slices.Sort(list)
-	ws.flush(list[len(list)/2] + 1)
+	before := list[len(list)/2] + 1
+	if !ws.again {
+		before = min(before, list[len(list)-1])
+	}
+	if before > list[0] {
+		ws.flush(before)
+	} else {
+		ws.tight = ws.newest
+	}
 }
 
 // flush settles the windows before a day, in order.
@@ -195,90 +315,21 @@ func (ws *windows) flush(before int) {
 		if k.day < before {
 			list = append(list, w)
 			delete(ws.open, k)
+			if w.light {
+				ws.strangers--
+			}
+			ws.seen -= w.seen
 		}
 	}
 	slices.SortFunc(list, func(a, b *window) int { return cmp.Or(a.day-b.day, cmp.Compare(a.key, b.key)) })
 	for _, w := range list {
 		ws.settle(w)
 	}
+	if len(ws.words) >= maxIntern {
+		ws.words = intern{}
+	}
 }
 
 func (w *window) at(hour int) time.Time {
 	return time.Unix(int64(w.day)*86400+int64(hour)*3600, 0).UTC()
-}
-
-// Learner adds events to a State. It is not safe for concurrent use.
-type Learner struct {
-	state *State
-	ws    *windows
-}
-
-// NewLearner returns a Learner that changes s.
-func NewLearner(s *State) *Learner {
-	l := &Learner{state: s}
-	l.ws = newWindows(l.settle)
-	l.ws.again = true
-	return l
-}
-
-// Add learns one event.
-func (l *Learner) Add(e *event.Event) {
-	if !l.ws.add(e) {
-		return
-	}
-	s := l.state
-	s.Events++
-	t := e.Time()
-	if s.Since.IsZero() || t.Before(s.Since) {
-		s.Since = t
-	}
-	if t.After(s.Until) {
-		s.Until = t
-	}
-}
-
-// Finish settles what is open. It must be called before the State is used.
-func (l *Learner) Finish() { l.ws.flush(1 << 40) }
-
-func (l *Learner) settle(w *window) {
-	p := l.state.Principals[w.key]
-	if p == nil {
-		if len(l.state.Principals) >= maxPrincipals {
-			l.state.LeftOut += int64(w.events)
-			return
-		}
-		p = newPrincipal(w.group)
-		l.state.Principals[w.key] = p
-	}
-	for _, set := range []struct {
-		from map[string]*first
-		to   map[string]bool
-		name string
-		most int
-	}{{w.calls, p.Calls, "calls", maxCalls}, {w.regions, p.Regions, "regions", maxOthers}, {w.networks, p.Networks, "networks", maxOthers}, {w.agents, p.Agents, "agents", maxOthers}} {
-		values := make([]string, 0, len(set.from))
-		for v := range set.from {
-			values = append(values, v)
-		}
-		slices.Sort(values)
-		for _, v := range values {
-			p.remember(set.to, set.name, v, set.most)
-		}
-	}
-	for h, n := range w.hours {
-		if n == 0 {
-			continue
-		}
-		t := w.at(h)
-		week, hour := weekHour(t)
-		p.hour(week, hour, n)
-		if p.First.IsZero() || t.Before(p.First) {
-			p.First = t
-		}
-		if t.After(p.Last) {
-			p.Last = t
-		}
-	}
-	p.Events += int64(w.events)
-	p.day(Day{Day: w.day, Events: w.events, Secrets: len(w.secrets), Buckets: len(w.buckets)})
 }

@@ -1,0 +1,100 @@
+package baseline
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/bartizan-security/bartizan/detect/event"
+)
+
+// Learner adds events to a State. It is not safe for concurrent use.
+type Learner struct {
+	state *State
+	ws    *windows
+	swept int // the day of the last look for principals to forget
+}
+
+// NewLearner returns a Learner that changes s.
+func NewLearner(s *State) *Learner {
+	l := &Learner{state: s}
+	l.ws = newWindows(l.settle)
+	l.ws.again = true
+	return l
+}
+
+// Add learns one event.
+func (l *Learner) Add(e *event.Event) {
+	if !l.ws.add(e) {
+		return
+	}
+	s := l.state
+	s.Events++
+	t := e.Time()
+	if s.Since.IsZero() || t.Before(s.Since) {
+		s.Since = t
+	}
+	if t.After(s.Until) {
+		s.Until = t
+	}
+}
+
+// Finish settles what is open. It must be called before the State is used.
+func (l *Learner) Finish() { l.ws.flush(1 << 40) }
+
+// principal returns whose window it is: nil where there is no room.
+func (l *Learner) principal(w *window) *Principal {
+	all := l.state.Principals
+	p := all[w.key]
+	if p != nil {
+		return p
+	}
+	if len(all) >= maxPrincipals && l.swept < w.day {
+		l.swept = w.day
+		for key, old := range all {
+			if dayOf(old.Last) < w.day-forgetAfter {
+				l.state.bytes -= old.bytes()
+				delete(all, key)
+			}
+		}
+	}
+	if len(all) >= maxPrincipals {
+		return nil
+	}
+	p = newPrincipal(w.group)
+	all[w.key] = p
+	return p
+}
+
+func (l *Learner) settle(w *window) {
+	p := l.principal(w)
+	if p == nil {
+		l.state.LeftOut += int64(w.events)
+		return
+	}
+	for _, set := range []struct {
+		from map[string]*first
+		to   Set
+		name string
+		most int
+	}{{w.calls, p.Calls, "calls", maxCalls}, {w.regions, p.Regions, "regions", maxOthers}, {w.networks, p.Networks, "networks", maxOthers}, {w.agents, p.Agents, "agents", maxOthers}} {
+		for _, v := range slices.Sorted(maps.Keys(set.from)) {
+			l.state.remember(p, set.to, set.name, v, set.most)
+		}
+	}
+	for h, of := range w.hours {
+		if of == nil {
+			continue
+		}
+		t := w.at(h)
+		week, hour := weekHour(t)
+		p.hour(week, hour, of.n)
+		if p.First.IsZero() || t.Before(p.First) {
+			p.First = t
+		}
+		if t.After(p.Last) {
+			p.Last = t
+		}
+	}
+	p.Events += int64(w.events)
+	p.day(Day{Day: w.day, Events: w.events, Secrets: len(w.secrets), Buckets: len(w.buckets)})
+}
