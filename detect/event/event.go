@@ -290,6 +290,10 @@ func (e *Event) Values(s Slot) []Value {
 		e.tried[k] = true
 		if sp := e.top[k]; sp.end > 0 {
 			start, end := int(sp.start), int(sp.end)
+			if root.subs[k] == nil && e.raw[start] == '"' { // the usual case
+				e.set(s, Value{String, plainText(e.raw[start+1 : end-1])})
+				return e.vals[s : s+1 : s+1]
+			}
 			if at := root.slots[k]; e.fill(root, k, start, end) == 0 && at >= 0 {
 				e.set(at, Value{undecoded, e.raw[start:end]})
 			}

@@ -43,12 +43,14 @@ func SkipSpace(b []byte, i int) int {
 	return i
 }
 
+// Eight bytes at a time.
+const ones, tops, quotes, slashes = 0x0101010101010101, 0x8080808080808080, 0x2222222222222222, 0x5c5c5c5c5c5c5c5c
+
 // skipString returns the index of the closing quote of the string whose first
 // byte after the opening quote is b[i]. Most strings are short, so the first
 // bytes are looked at eight at a time before the search proper is called.
 func skipString(b []byte, i int) (int, error) {
-	const ones, tops, quotes, slashes = 0x0101010101010101, 0x8080808080808080, 0x2222222222222222, 0x5c5c5c5c5c5c5c5c
-	for n := 0; n < 3 && i+8 <= len(b); n++ {
+	for n := 0; n < 5 && i+8 <= len(b); n++ {
 		w := binary.LittleEndian.Uint64(b[i:])
 		q, s := w^quotes, w^slashes
 		found := ((q-ones)&^q | (s-ones)&^s) & tops

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -9,10 +10,29 @@ import (
 // plainText returns what the inside of a JSON string says: s itself where it
 // holds no escape and is valid UTF-8, else a decoded copy.
 func plainText(s []byte) []byte {
-	if bytes.IndexByte(s, '\\') < 0 && utf8.Valid(s) {
+	if isPlain(s) || bytes.IndexByte(s, '\\') < 0 && utf8.Valid(s) {
 		return s
 	}
 	return AppendUnescaped(make([]byte, 0, len(s)), s)
+}
+
+// isPlain reports whether s is ASCII without a backslash, as nearly every text of
+// a log is.
+func isPlain(s []byte) bool {
+	for len(s) >= 8 {
+		w := binary.LittleEndian.Uint64(s)
+		x := w ^ slashes
+		if (w|(x-ones)&^x)&tops != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	for _, c := range s {
+		if c >= utf8.RuneSelf || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // AppendUnescaped appends the meaning of the inside of a JSON string to dst.
