@@ -39,7 +39,12 @@ type sqlCompiler struct {
 	flow bool
 }
 
-func (r *Result) athena() {
+func (r *Result) athena() Fidelity {
+	r.inSQL()
+	return r.Fidelity
+}
+
+func (r *Result) inSQL() {
 	kind := only(r.Rule, event.CloudTrail, event.VPCFlow)
 	if kind == "" {
 		r.refuse("the tables for CloudTrail and VPC flow logs are known, not one for %s", names(r.Rule.Logs()))

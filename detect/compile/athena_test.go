@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/bartizan-security/bartizan/detect/compile"
+	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
@@ -69,7 +70,7 @@ func duckdb(t *testing.T, events []map[string]any, queries map[string]string) ma
 func TestAthenaAgrees(t *testing.T) {
 	c := samples(t)
 	var events []map[string]any
-	for _, s := range c.samples {
+	for _, s := range c.of(event.CloudTrail) {
 		events = append(events, s.doc)
 	}
 	queries := map[string]string{}
@@ -94,7 +95,7 @@ func TestAthenaAgrees(t *testing.T) {
 		for _, n := range found.numbers {
 			got[n] = true
 		}
-		for i, s := range c.samples {
+		for i, s := range c.of(event.CloudTrail) {
 			switch want := s.hits[rule]; {
 			case want && !got[i]:
 				t.Errorf("%s misses %s\n%s", rule, s.raw, queries[rule])

@@ -68,38 +68,71 @@ type Result struct {
 }
 
 // Rules translates compiled rules for a target, in their order. Filters are laid
-// over the rules already; rules that only correlations use are left out.
+// over the rules already; rules that only correlations among them use are left
+// out.
 func Rules(rules []*sigma.Rule, target Target) []Result {
-	var out []Result
-	wildcards := 0
+	below := map[string]bool{}
 	for _, r := range rules {
-		if r.Filter != nil || r.Silent() || len(r.Logs()) == 0 {
-			continue
-		}
-		res := Result{RuleID: r.Key(), Title: r.Title, Severity: r.Level, Rule: r}
-		switch target {
-		case Athena:
-			res.athena()
-		case OpenSearch:
-			res.openSearch()
-		default:
-			res.eventBridge(wildcards < maxWildcards)
-			for _, p := range res.Patterns {
-				if p.wildcard {
-					wildcards++
-				}
-			}
-			if wildcards > maxWildcards { // this one split into too many
-				wildcards -= len(res.Patterns)
-				res = Result{RuleID: r.Key(), Title: r.Title, Severity: r.Level, Rule: r}
-				res.eventBridge(false)
+		if r.Correlation != nil {
+			for _, name := range r.Correlation.Rules {
+				below[name] = true
 			}
 		}
-		slices.Sort(res.Reasons)
-		res.Reasons = slices.Compact(res.Reasons)
-		out = append(out, res)
+	}
+	var out []Result
+	for _, r := range rules {
+		if r.Filter == nil && len(r.Logs()) > 0 && !(r.Silent() && (below[r.ID] || below[r.Name])) {
+			out = append(out, newResult(r))
+		}
+	}
+	switch target {
+	case Athena:
+		for i := range out {
+			out[i].athena()
+		}
+	case OpenSearch:
+		for i := range out {
+			out[i].openSearch()
+		}
+	default:
+		onBus(out)
+	}
+	for i := range out {
+		slices.Sort(out[i].Reasons)
+		out[i].Reasons = slices.Compact(out[i].Reasons)
 	}
 	return out
+}
+
+func newResult(r *sigma.Rule) Result {
+	return Result{RuleID: r.Key(), Title: r.Title, Severity: r.Level, Rule: r}
+}
+
+// onBus makes EventBridge patterns. The few wildcards of a bus go to the severe
+// rules first.
+func onBus(results []Result) {
+	left := maxWildcards
+	for _, level := range []string{"critical", "high", "medium", "low", "informational"} {
+		for i := range results {
+			r := &results[i]
+			if r.Severity != level {
+				continue
+			}
+			r.eventBridge(left > 0)
+			n := 0
+			for _, p := range r.Patterns {
+				if p.wildcard {
+					n++
+				}
+			}
+			if n > left { // split into too many
+				*r = newResult(r.Rule)
+				r.eventBridge(false)
+				n = 0
+			}
+			left -= n
+		}
+	}
 }
 
 func (r *Result) refuse(format string, args ...any) {

@@ -29,6 +29,7 @@ const (
 	mCIDR       = "cidr"
 	mNumeric    = "numeric" // text is the JSON of its list
 	mBut        = "anything-but"
+	mNumbers    = "any number"
 )
 
 func (m matcher) json() any {
@@ -45,6 +46,8 @@ func (m matcher) json() any {
 		return map[string]any{"exists": m.text == "true"}
 	case mNumeric:
 		return map[string]any{"numeric": json.RawMessage(m.text)}
+	case mNumbers:
+		return map[string]any{"numeric": []any{">=", -maxNumber, "<=", maxNumber}}
 	case mBut:
 		if m.sub == mString {
 			return map[string]any{"anything-but": m.values}
@@ -138,13 +141,20 @@ func union(a, b []matcher) []matcher {
 }
 
 // intersect returns the alternatives that hold where one of a and one of b
-// hold; exact is false where that cannot be said and the narrower is returned.
-func intersect(a, b []matcher) (list []matcher, exact bool) {
+// hold for the field; exact is false where that cannot be said and the narrower
+// is returned.
+func (c *ebCompiler) intersect(field string, a, b []matcher) (list []matcher, exact bool) {
 	if sameList(a, b) {
 		return a, true
 	}
+	narrower := a
+	if breadth(b) < breadth(a) {
+		narrower = b
+	}
+	// In a list, different elements may meet a and b.
+	scalar := isScalar(c.kind, field)
 	for _, pair := range [][2][]matcher{{a, b}, {b, a}} {
-		if !slices.ContainsFunc(pair[0], func(m matcher) bool { return m.kind != mString && m.kind != mIgnoreCase }) {
+		if scalar && !slices.ContainsFunc(pair[0], func(m matcher) bool { return m.kind != mString && m.kind != mIgnoreCase }) {
 			var out []matcher
 			for _, m := range pair[0] {
 				if anyHolds(pair[1], m.text) || m.kind == mIgnoreCase && foldable(pair[1]) {
@@ -154,28 +164,54 @@ func intersect(a, b []matcher) (list []matcher, exact bool) {
 			return out, !slices.ContainsFunc(pair[0], func(m matcher) bool { return m.kind == mIgnoreCase })
 		}
 	}
-	// Exclusions of one kind join; what else they allow must be the same.
-	i, j := slices.IndexFunc(a, isBut), slices.IndexFunc(b, isBut)
-	if i >= 0 && j >= 0 && a[i].sub == b[j].sub {
-		rest := func(l []matcher, k int) []matcher { return slices.Delete(slices.Clone(l), k, k+1) }
-		if sameList(rest(a, i), rest(b, j)) {
-			m := a[i]
+	// Exclusions of one kind join, and so do bounds of a number; what else they
+	// allow must be the same.
+	for _, kind := range []string{mBut, mNumeric} {
+		is := func(m matcher) bool { return m.kind == kind }
+		i, j := slices.IndexFunc(a, is), slices.IndexFunc(b, is)
+		if i < 0 || j < 0 || !sameList(slices.Delete(slices.Clone(a), i, i+1), slices.Delete(slices.Clone(b), j, j+1)) {
+			continue
+		}
+		m, ok := a[i], a[i].sub == b[j].sub
+		if kind == mNumeric {
+			m, ok = between(a[i], b[j])
+			ok = ok && scalar
+		} else {
 			m.values = slices.Clone(m.values)
 			for _, v := range b[j].values {
 				if !slices.Contains(m.values, v) {
 					m.values = append(m.values, v)
 				}
 			}
+		}
+		if ok {
 			out := slices.Clone(a)
 			out[i] = m
 			return out, true
 		}
 	}
-	if breadth(b) < breadth(a) {
-		return b, false
-	}
-	return a, false
+	return narrower, false
 }
+
+// between joins a lower and an upper bound of a number.
+func between(a, b matcher) (matcher, bool) {
+	if strings.HasPrefix(a.text, `["<`) {
+		a, b = b, a
+	}
+	var low, high []any
+	if json.Unmarshal([]byte(a.text), &low) != nil || json.Unmarshal([]byte(b.text), &high) != nil || len(low) != 2 || len(high) != 2 {
+		return a, false
+	}
+	lower, upper := low[0].(string), high[0].(string)
+	if lower[0] != '>' || upper[0] != '<' || low[1].(float64) >= high[1].(float64) {
+		return a, false
+	}
+	text, _ := json.Marshal(append(low, high...)) // names and numbers
+	return matcher{kind: mNumeric, text: string(unescape.Replace(string(text)))}, true
+}
+
+// unescape undoes what json.Marshal does for the sake of HTML.
+var unescape = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">")
 
 // foldable reports whether some spelling of a text may hold although the one
 // that was tried does not.
@@ -185,8 +221,6 @@ func foldable(list []matcher) bool {
 	})
 }
 
-func isBut(m matcher) bool { return m.kind == mBut }
-
 // breadth orders lists by how much they let through.
 func breadth(list []matcher) int {
 	n := 0
@@ -194,7 +228,7 @@ func breadth(list []matcher) int {
 		switch m.kind {
 		case mString, mLiteral, mIgnoreCase:
 			n++
-		case mPrefix, mSuffix, mPrefixFold, mSuffixFold, mCIDR, mNumeric:
+		case mPrefix, mSuffix, mPrefixFold, mSuffixFold, mCIDR, mNumeric, mNumbers:
 			n += 100
 		case mWildcard:
 			n += 200

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
@@ -13,11 +14,11 @@ import (
 // https://docs.opensearch.org/latest/query-dsl/
 func (r *Result) openSearch() {
 	if r.Rule.Correlation != nil {
-		r.refuse("a query returns records and does not count within %s; compile the rules that it counts: %s", r.Rule.Correlation.Timespan, strings.Join(r.Rule.Correlation.Rules, ", "))
+		r.refuse("a query looks at one record at a time, not at what happens within %s; %s", duration(r.Rule.Correlation.Timespan), instead(r.Rule))
 		return
 	}
 	r.Fidelity = Exact
-	c := &dslCompiler{r}
+	c := &dslCompiler{r, r.Rule.Logs()[0]}
 	clause := func(word string) func([]map[string]any) map[string]any {
 		return func(kids []map[string]any) map[string]any {
 			b := map[string]any{word: kids}
@@ -37,7 +38,10 @@ func (r *Result) openSearch() {
 	r.Query = map[string]any{"query": q}
 }
 
-type dslCompiler struct{ res *Result }
+type dslCompiler struct {
+	res  *Result
+	kind event.Kind
+}
 
 func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 	drop := func(why string) (map[string]any, bool) {
@@ -54,7 +58,7 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 		return drop("fields are searched, not whole records")
 	case t.Kind == sigma.TestTime || t.Kind == sigma.TestField:
 		return drop("it is left to the check of the hits")
-	case t.Kind == sigma.TestExists && isLeaf(t.Field):
+	case t.Kind == sigma.TestExists && isText(c.kind, t.Field):
 		return map[bool]map[string]any{true: exists, false: absent}[t.Exists], true
 	case t.Kind == sigma.TestExists:
 		// The index does not tell null and {} from nothing.
@@ -78,7 +82,7 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 	for _, p := range t.Patterns {
 		s := shapeOf(p)
 		// An object has no text of its own in an index.
-		if text := wildcardText(p); (strings.HasPrefix(text, "*") || strings.HasPrefix(text, "{")) && !isLeaf(t.Field) && !known(t.Field) && !s.exact && strings.HasPrefix(t.Field, "re") {
+		if text := wildcardText(p); (strings.HasPrefix(text, "*") || strings.HasPrefix(text, "{")) && !isText(c.kind, t.Field) && !known(t.Field) && !s.exact && strings.HasPrefix(t.Field, "re") {
 			if over {
 				if s.before && s.after || !s.after && strings.HasSuffix(s.lit, "}") || !s.simple {
 					c.res.widen("%s: where it is an object, any will do", about(t))
@@ -138,7 +142,7 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 		if !over {
 			return drop("a regular expression cannot be excluded: Lucene has others")
 		}
-		if c.res.widen("%s: of a regular expression the text that it needs is looked for", about(t)); re.Needs == "" || !isLeaf(t.Field) && strings.HasPrefix(t.Field, "re") {
+		if c.res.widen("%s: of a regular expression the text that it needs is looked for", about(t)); re.Needs == "" || !isText(c.kind, t.Field) && strings.HasPrefix(t.Field, "re") {
 			return nil, false
 		}
 		add(3000+i, one("wildcard", t.Field, map[string]any{"value": "*" + strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`).Replace(re.Needs) + "*"}))

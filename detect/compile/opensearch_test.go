@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bartizan-security/bartizan/detect/compile"
+	"github.com/bartizan-security/bartizan/detect/event"
 )
 
 // dsl is a plain evaluator of the part of the query DSL that is used, over a
@@ -166,7 +167,7 @@ func TestOpenSearchAgrees(t *testing.T) {
 		if err := json.Unmarshal(text, &q); err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range c.samples {
+		for _, s := range c.of(event.CloudTrail) {
 			got := dsl(t, q["query"], s.doc)
 			switch want := s.hits[r.RuleID]; {
 			case want && !got:

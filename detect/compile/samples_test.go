@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,10 +22,11 @@ import (
 	"github.com/bartizan-security/bartizan/internal/thirdparty"
 )
 
-// sample is one CloudTrail record with the rules that match it, by the engine.
+// sample is one record with the rules that match it, by the engine.
 type sample struct {
+	kind event.Kind
 	raw  []byte
-	doc  map[string]any
+	doc  map[string]any // of a line: its columns
 	hits map[string]bool
 }
 
@@ -39,13 +43,56 @@ var odd = []string{
 }
 
 type corpus struct {
+	engine  *sigma.Engine
 	rules   []*sigma.Rule
 	samples []*sample
+	own     map[string][]*sample // by rule: the examples beside it
+}
+
+// of returns the samples of a kind.
+func (c *corpus) of(k event.Kind) []*sample {
+	var out []*sample
+	for _, s := range c.samples {
+		if s.kind == k {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 var once struct {
 	sync.Once
 	corpus *corpus
+}
+
+// kindOf returns the log that a rule is translated for: CloudTrail where it
+// names none.
+func kindOf(r *sigma.Rule) event.Kind {
+	if logs := r.Logs(); len(logs) < len(event.Kinds()) {
+		return logs[0]
+	}
+	return event.CloudTrail
+}
+
+// judge says which of the rules match an event, by the engine.
+func (c *corpus) judge(m *sigma.Matcher, e *event.Event, rules []*sigma.Rule) map[string]bool {
+	hits := map[string]bool{}
+	for _, r := range rules {
+		if r.IsDetection() && slices.Contains(r.Kinds(), e.Kind) && m.Matches(r, e) {
+			hits[r.Key()] = true
+		}
+	}
+	return hits
+}
+
+func newSample(e *event.Event) (*sample, error) {
+	s := &sample{kind: e.Kind, raw: bytes.Clone(e.Raw())}
+	if e.IsText() {
+		s.doc = map[string]any{}
+		e.Fields(func(name string, v []byte) { s.doc[name] = string(v) })
+		return s, nil
+	}
+	return s, json.Unmarshal(s.raw, &s.doc)
 }
 
 // samples returns the pack and the public rules, and the events of the rules'
@@ -58,34 +105,28 @@ func samples(t *testing.T) *corpus {
 		if err != nil {
 			t.Fatal(err)
 		}
+		pack := rules
 		more, err := detect.LoadRules(os.DirFS(public), ".", "sigma-aws")
 		if err != nil {
 			t.Fatal(err)
 		}
-		engine, err := sigma.Compile(append(rules, more...), sigma.Options{Fields: detect.Fields()})
+		engine, err := sigma.Compile(append(rules[:len(rules):len(rules)], more...), sigma.Options{Fields: detect.Fields()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &corpus{rules: engine.Rules()}
+		c := &corpus{engine: engine, rules: engine.Rules(), own: map[string][]*sample{}}
 		matcher := engine.Matcher()
 		kinds := map[string]int{}
 		take := func(e *event.Event, all bool) error {
-			if e.Kind != event.CloudTrail {
-				return nil
-			}
-			kind := strings.Join([]string{e.Source(), e.Name(), e.ErrorCode(), e.Get("userIdentity.type"), e.Get("userIdentity.invokedBy")}, "\x00")
+			kind := strings.Join([]string{string(e.Kind), e.Source(), e.Name(), e.ErrorCode(), e.Get("userIdentity.type"), e.Get("userIdentity.invokedBy")}, "\x00")
 			if kinds[kind]++; kinds[kind] > 3 && !all {
 				return nil
 			}
-			s := &sample{raw: bytes.Clone(e.Raw()), hits: map[string]bool{}}
-			if err := json.Unmarshal(s.raw, &s.doc); err != nil {
+			s, err := newSample(e)
+			if err != nil {
 				return err
 			}
-			for _, r := range engine.Rules() {
-				if r.IsDetection() && matcher.Matches(r, e) && len(r.Kinds()) > 0 && r.Kinds()[0] == event.CloudTrail {
-					s.hits[r.Key()] = true
-				}
-			}
+			s.hits = c.judge(matcher, e, c.rules)
 			c.samples = append(c.samples, s)
 			return nil
 		}
@@ -104,13 +145,30 @@ func samples(t *testing.T) *corpus {
 				read(s, false)
 			}
 		}
-		for _, text := range append(odd, examples(t)...) {
+		for _, text := range odd {
 			e, err := event.Parse(engine.Schema(), event.CloudTrail, []byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := take(e, true); err != nil {
 				t.Fatal(err)
+			}
+		}
+		files := map[string][]string{}
+		for _, r := range pack {
+			files[r.File] = append(files[r.File], r.Key())
+		}
+		texts := examples(t)
+		for _, file := range slices.Sorted(maps.Keys(texts)) {
+			before := len(c.samples)
+			for _, text := range texts[file] {
+				read(logs.FromReader(file, strings.NewReader(text)), true)
+			}
+			if len(c.samples) == before {
+				t.Errorf("%s: no example was read", file)
+			}
+			for _, key := range files[file] {
+				c.own[key] = c.samples[before:]
 			}
 		}
 		once.corpus = c
@@ -121,10 +179,11 @@ func samples(t *testing.T) *corpus {
 	return once.corpus
 }
 
-// examples returns the events beside the rules of the pack.
-func examples(t *testing.T) []string {
-	var out []string
-	err := fs.WalkDir(catalog.Detections, "detections/cloudtrail", func(name string, d fs.DirEntry, err error) error {
+// examples returns, by rule file, the events beside the rules of the pack: the
+// positive ones and the near misses. Of what is repeated, three will do.
+func examples(t *testing.T) map[string][]string {
+	out := map[string][]string{}
+	err := fs.WalkDir(catalog.Detections, "detections", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(name, detect.ExamplesSuffix) {
 			return err
 		}
@@ -136,17 +195,28 @@ func examples(t *testing.T) []string {
 		if err != nil {
 			return err
 		}
+		file := strings.TrimSuffix(name, detect.ExamplesSuffix) + ".yml"
 		for _, e := range append(f.Positive, f.Negative...) {
+			var b strings.Builder
+			for i := range min(max(e.Repeat, 1), 3) {
+				if e.Log != "" {
+					b.WriteString(strings.NewReplacer("{i}", strconv.Itoa(i), "{time}", strconv.Itoa(1_700_000_000+i)).Replace(strings.TrimRight(e.Log, "\n")) + "\n")
+				}
+			}
 			for _, doc := range append(e.Events, e.Event) {
 				if doc == nil {
 					continue
+				}
+				if doc["eventName"] != nil && doc["eventVersion"] == nil {
+					doc["eventVersion"] = "1.11"
 				}
 				text, err := json.Marshal(doc)
 				if err != nil {
 					return err
 				}
-				out = append(out, string(text))
+				b.Write(append(text, '\n'))
 			}
+			out[file] = append(out[file], b.String())
 		}
 		return nil
 	})

@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// maxRules is the default quota of rules on a bus; maxResources that of a
-// CloudFormation stack.
-const maxRules, maxResources = 300, 500
+// maxRules is the default quota of rules on a bus; maxResources and maxTemplate,
+// in bytes, are those of a CloudFormation stack.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+const maxRules, maxResources, maxTemplate = 300, 500, 1 << 20
 
 // Stack writes the EventBridge rules of results, as Rules gives for
 // CloudFormation or Terraform, as a deployable stack. Hits go to an SNS topic, a
@@ -46,8 +47,12 @@ func Stack(results []Result, target Target) (text []byte, warnings []string, err
 	if err := enc.Encode(doc); err != nil {
 		return nil, nil, fmt.Errorf("write %s stack: %w", target, err)
 	}
-	if target == CloudFormation && b.Len() > 51_200 {
-		warnings = append(warnings, fmt.Sprintf("the template has %d bytes: more than 51200 go through S3 (aws cloudformation package)", b.Len()))
+	switch {
+	case target != CloudFormation:
+	case b.Len() > maxTemplate:
+		warnings = append(warnings, fmt.Sprintf("the template has %d bytes, and CloudFormation takes %d: choose rules", b.Len(), maxTemplate))
+	case b.Len() > 51_200:
+		warnings = append(warnings, fmt.Sprintf("the template has %d bytes: with more than 51200, deploy it through a bucket (aws cloudformation deploy --s3-bucket NAME)", b.Len()))
 	}
 	return b.Bytes(), warnings, nil
 }
@@ -128,7 +133,12 @@ func camel(s string) string {
 	return "Rule" + b.String()[:min(b.Len(), 200)]
 }
 
+// The pattern is written as text: as an object, CloudFormation takes no null, and
+// turns false and numbers into texts.
+//
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-rule.html
+// https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1378
+// https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/251
 func cloudFormation(results []Result) map[string]any {
 	topic := map[string]any{"Fn::If": []any{"MakeTopic", map[string]any{"Ref": "Topic"}, map[string]any{"Ref": "TopicArn"}}}
 	resources := map[string]any{
@@ -146,7 +156,7 @@ func cloudFormation(results []Result) map[string]any {
 		for k := range results[i].Patterns {
 			p := &results[i].Patterns[k]
 			resources[names[p]] = map[string]any{"Type": "AWS::Events::Rule", "Properties": map[string]any{
-				"Description": description(results[i]), "State": state(*p), "EventPattern": p.JSON,
+				"Description": description(results[i]), "State": state(*p), "EventPattern": string(p.JSON),
 				"Targets": []any{map[string]any{"Id": "topic", "Arn": topic, "InputTransformer": map[string]any{
 					"InputPathsMap": inputPaths, "InputTemplate": message(results[i])}}},
 			}}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,10 +31,12 @@ func packResults(t *testing.T, target compile.Target) []compile.Result {
 
 // TestCloudFormation has cfn-lint judge the stack of the whole pack.
 func TestCloudFormation(t *testing.T) {
-	text, warnings, err := compile.Stack(packResults(t, compile.CloudFormation), compile.CloudFormation)
+	results := packResults(t, compile.CloudFormation)
+	text, warnings, err := compile.Stack(results, compile.CloudFormation)
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkTemplate(t, results, text)
 	t.Logf("%d bytes; %v", len(text), warnings)
 	file := filepath.Join(t.TempDir(), "stack.json")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
@@ -43,6 +46,90 @@ func TestCloudFormation(t *testing.T) {
 	if out, err := exec.Command(bin, "--", file).CombinedOutput(); err != nil {
 		t.Errorf("cfn-lint: %v\n%.3000s", err, out)
 	}
+}
+
+// checkTemplate holds a template against what CloudFormation and EventBridge
+// refuse and cfn-lint does not see.
+// https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_InputTransformer.html
+func checkTemplate(t *testing.T, results []compile.Result, text []byte) {
+	t.Helper()
+	var doc struct {
+		Metadata  struct{ Rules map[string]any }
+		Resources map[string]struct {
+			Type       string
+			Properties struct {
+				Description  string
+				EventPattern any
+				Targets      []struct {
+					InputTransformer struct {
+						InputPathsMap map[string]string
+						InputTemplate string
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var all any
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	if hasNull(all) {
+		t.Error("CloudFormation takes no null in a template")
+	}
+	want := map[string]int{}
+	for _, r := range results {
+		for _, p := range r.Patterns {
+			want[string(p.JSON)]++
+		}
+		if doc.Metadata.Rules[r.RuleID] == nil {
+			t.Errorf("the metadata say nothing of %s", r.RuleID)
+		}
+	}
+	id := regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
+	rules := 0
+	for name, r := range doc.Resources {
+		if !id.MatchString(name) {
+			t.Errorf("logical id %q", name)
+		}
+		if r.Type != "AWS::Events::Rule" {
+			continue
+		}
+		rules++
+		pattern, isText := r.Properties.EventPattern.(string)
+		if want[pattern]--; !isText || want[pattern] < 0 {
+			t.Errorf("%s: the pattern is no text of the results: %v", name, r.Properties.EventPattern)
+		}
+		in := r.Properties.Targets[0].InputTransformer
+		filled := in.InputTemplate
+		for k := range in.InputPathsMap {
+			filled = strings.Replace(filled, "<"+k+">", `"x"`, 1)
+		}
+		if len(r.Properties.Description) > 512 || len(in.InputTemplate) > 8192 || !json.Valid([]byte(filled)) {
+			t.Errorf("%s: %+v", name, r.Properties)
+		}
+	}
+	if rules == 0 || len(doc.Resources) > 500 || len(text) > 1<<20 {
+		t.Errorf("%d rules, %d resources, %d bytes", rules, len(doc.Resources), len(text))
+	}
+}
+
+func hasNull(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case []any:
+		return slices.ContainsFunc(v, hasNull)
+	case map[string]any:
+		for _, e := range v {
+			if hasNull(e) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // TestTerraform checks the shape of Terraform's JSON syntax.
