@@ -20,14 +20,24 @@ import (
 
 // coverageRow is one row of docs/guardduty-coverage.md.
 type coverageRow struct {
-	Type, Rule string
-	Example    int    // of the rule's positive examples, from 1
-	Needs      string // why no rule covers it
+	Type   string
+	Claims []claim
+	Needs  string // why nothing covers it
+}
+
+// claim is one thing that covers a type: a rule with one of its examples, or terms
+// of the baseline with a case of baselineCases.
+type claim struct {
+	Rule    string
+	Example int // of the rule's positive examples, from 1
+	Terms   []string
+	Case    string
 }
 
 var (
 	findingType = regexp.MustCompile(`^[A-Za-z]+:[A-Za-z0-9]+/[A-Za-z&]+[A-Za-z.!]*(?:\.[A-Z])?(?:![A-Za-z]+)?$`)
 	coveredBy   = regexp.MustCompile("^`([a-z0-9_]+)` example ([1-9])$")
+	baselined   = regexp.MustCompile("^(`baseline/[a-z-]+`(?: \\+ `baseline/[a-z-]+`)*) case ([a-z-]+)$")
 	needs       = regexp.MustCompile(`^no: (.+)$`)
 	claimed     = regexp.MustCompile(`Of (\d+) types, (\d+) are covered\.`)
 )
@@ -64,13 +74,20 @@ func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, ty
 		if !findingType.MatchString(r.Type) {
 			t.Errorf("%q is no finding type", r.Type)
 		}
-		if m := coveredBy.FindStringSubmatch(cells[1]); m != nil {
-			r.Rule = m[1]
-			r.Example, _ = strconv.Atoi(m[2])
-		} else if m := needs.FindStringSubmatch(cells[1]); m != nil {
+		if m := needs.FindStringSubmatch(cells[1]); m != nil {
 			r.Needs = m[1]
-		} else {
-			t.Errorf("%s: %q names neither a rule with its example nor what is needed", r.Type, cells[1])
+			rows = append(rows, r)
+			continue
+		}
+		for text := range strings.SplitSeq(cells[1], "<br>") {
+			if m := coveredBy.FindStringSubmatch(text); m != nil {
+				n, _ := strconv.Atoi(m[2])
+				r.Claims = append(r.Claims, claim{Rule: m[1], Example: n})
+			} else if m := baselined.FindStringSubmatch(text); m != nil {
+				r.Claims = append(r.Claims, claim{Terms: strings.Split(strings.ReplaceAll(m[1], "`", ""), " + "), Case: m[2]})
+			} else {
+				t.Errorf("%s: %q names neither a rule with its example, nor terms of the baseline with their case, nor what is needed", r.Type, text)
+			}
 		}
 		rows = append(rows, r)
 	}
@@ -90,37 +107,50 @@ func TestGuardDutyCoverage(t *testing.T) {
 			t.Errorf("%s stands there twice", r.Type)
 		}
 		seen[r.Type] = true
-		if r.Rule == "" {
+		if r.Needs != "" {
 			if !reasons[r.Needs] {
 				t.Errorf("%s: the page does not explain %q", r.Type, r.Needs)
 			}
 			continue
 		}
 		count++
-		rule := engine.Find(r.Rule)
-		if rule == nil {
-			t.Errorf("%s: there is no rule %s", r.Type, r.Rule)
-			continue
-		}
-		if strings.HasPrefix(r.Rule, "guardduty_many") || rule.LogSource.Service == "guardduty" {
-			t.Errorf("%s: %s reads what GuardDuty found; that is not detection from logs alone", r.Type, r.Rule)
-		}
-		one, err := example(examples[r.Rule], r)
-		if err != nil {
-			t.Errorf("%s: %v", r.Type, err)
-			continue
-		}
-		for _, got := range one.Run(context.Background(), engine) {
-			if got.Err != nil {
-				t.Errorf("%s: example %d of %s: %v", r.Type, r.Example, r.Rule, got.Err)
+		for _, cl := range r.Claims {
+			if cl.Case != "" {
+				checkBaseline(t, r.Type, cl)
+			} else {
+				checkRule(t, r.Type, cl, engine, examples)
 			}
 		}
 	}
 	if types != len(rows) || covered != count {
 		t.Errorf("the page claims %d types of which %d are covered; its tables have %d and %d", types, covered, len(rows), count)
 	}
-	if len(rows) < 170 {
+	if len(rows) < 224 {
 		t.Errorf("the page has %d finding types; GuardDuty has more", len(rows))
+	}
+}
+
+// checkRule proves a claim: the example fires the rule, which does not read
+// GuardDuty's own findings.
+func checkRule(t *testing.T, typ string, cl claim, engine *sigma.Engine, examples map[string]*ruletest.File) {
+	t.Helper()
+	rule := engine.Find(cl.Rule)
+	if rule == nil {
+		t.Errorf("%s: there is no rule %s", typ, cl.Rule)
+		return
+	}
+	if strings.HasPrefix(cl.Rule, "guardduty_many") || rule.LogSource.Service == "guardduty" {
+		t.Errorf("%s: %s reads what GuardDuty found; that is not detection from logs alone", typ, cl.Rule)
+	}
+	one, err := example(examples[cl.Rule], cl)
+	if err != nil {
+		t.Errorf("%s: %v", typ, err)
+		return
+	}
+	for _, got := range one.Run(context.Background(), engine) {
+		if got.Err != nil {
+			t.Errorf("%s: example %d of %s: %v", typ, cl.Example, cl.Rule, got.Err)
+		}
 	}
 }
 
@@ -152,7 +182,7 @@ func TestGuardDutyFindingsAreRouted(t *testing.T) {
 }
 
 // example returns the one positive example that a row names.
-func example(f *ruletest.File, r coverageRow) (*ruletest.File, error) {
+func example(f *ruletest.File, r claim) (*ruletest.File, error) {
 	if f == nil {
 		return nil, fmt.Errorf("%s has no examples", r.Rule)
 	}
