@@ -44,8 +44,13 @@ type describer struct {
 	arena   event.Arena
 	notes   map[string]string
 
+	// What is allocated for several findings at once.
+	findings []finding.Finding
+	evidence []finding.Evidence
+
 	// Of the event at hand.
 	ref, actor, source, reason string
+	refs                       []string // ref alone
 	time                       time.Time
 	resource                   finding.Resource
 }
@@ -107,6 +112,7 @@ func (d *describer) begin(e *event.Event) {
 	if d.ref == "" {
 		d.ref = e.Ref()
 	}
+	d.refs = []string{d.ref}
 	d.resource = d.resourceOf(e)
 	d.reason = d.reasonOf(e)
 }
@@ -118,15 +124,22 @@ func (d *describer) describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *f
 		parts = d.partsOf(r, e.Kind)
 		d.rules[r] = parts
 	}
-	f := new(finding.Finding)
+	if len(d.findings) == 0 {
+		d.findings = make([]finding.Finding, 8)
+	}
+	f := &d.findings[0]
+	d.findings = d.findings[1:]
 	*f = parts.finding
 	f.Fingerprint = finding.Fingerprint(f.RuleID, d.ref)
-	f.EventIDs = []string{d.ref}
+	f.EventIDs = d.refs
 	f.Actor, f.Time, f.Resource, f.Reason = d.actor, d.time, d.resource, d.reason
 	decided := m.Deciding(r, e)
-	f.Evidence = make([]finding.Evidence, 0, len(decided)+len(parts.more))
+	if n := len(decided) + len(parts.more); cap(d.evidence)-len(d.evidence) < n {
+		d.evidence = make([]finding.Evidence, 0, max(64, n))
+	}
+	from := len(d.evidence)
 	for _, x := range decided {
-		f.Evidence = append(f.Evidence, finding.Evidence{Path: x.Field, Value: d.arena.Clip(x.Value, maxText), Note: d.note(x)})
+		d.evidence = append(d.evidence, finding.Evidence{Path: x.Field, Value: d.arena.Clip(x.Value, maxText), Note: d.note(x)})
 	}
 	for i := range parts.more {
 		t := &parts.more[i]
@@ -134,9 +147,10 @@ func (d *describer) describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *f
 			continue
 		}
 		if v := t.text(e); len(v) > 0 {
-			f.Evidence = append(f.Evidence, finding.Evidence{Path: t.path, Value: d.arena.Clip(v, maxText)})
+			d.evidence = append(d.evidence, finding.Evidence{Path: t.path, Value: d.arena.Clip(v, maxText)})
 		}
 	}
+	f.Evidence = d.evidence[from:len(d.evidence):len(d.evidence)]
 	return f
 }
 

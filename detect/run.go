@@ -49,7 +49,7 @@ func (s Stats) Incomplete() bool { return s.Malformed > 0 }
 
 // hit is what a worker hands on: the matches of one event, or a problem.
 type hit struct {
-	matches      []*Match
+	matches      []Match
 	observations []sigma.Observation
 	id           uint64 // hash of the event's identity; 0 where it has none
 	offset       int64
@@ -149,11 +149,12 @@ type worker struct {
 	seen      *seen // of Options.Each
 	key       []byte
 
-	ctx   context.Context
-	out   chan<- []hit
-	batch []hit
-	hits  []*sigma.Rule
-	onHit func(*sigma.Rule)
+	ctx     context.Context
+	out     chan<- []hit
+	batch   []hit
+	hits    []*sigma.Rule
+	matches []Match // of several events, handed on in parts
+	onHit   func(*sigma.Rule)
 }
 
 func newWorker(engine *sigma.Engine, opt Options, seed maphash.Seed) *worker {
@@ -196,7 +197,10 @@ func (w *worker) event(e *event.Event) error {
 	}
 	h := hit{id: w.identity(e), offset: e.Offset}
 	var kept any
-	begun := false
+	begun, n := false, 0
+	if cap(w.matches)-len(w.matches) < len(w.hits) {
+		w.matches = make([]Match, 0, max(64, len(w.hits))) // the former is the consumer's
+	}
 	for _, r := range w.hits {
 		h.observations = append(h.observations, w.engine.Observe(r, e)...)
 		if r.Silent() {
@@ -209,12 +213,14 @@ func (w *worker) event(e *event.Event) error {
 				kept = w.keep(e, w.hits)
 			}
 		}
-		m := &Match{Rule: r, Source: w.describer.source, Kept: kept}
+		m := Match{Rule: r, Source: w.describer.source, Kept: kept}
 		if w.opt.Bare == nil || !w.opt.Bare(r) {
 			m.Finding = w.describer.describe(w.matcher, r, e)
 		}
-		h.matches = append(h.matches, m)
+		w.matches = append(w.matches, m)
+		n++
 	}
+	h.matches = w.matches[len(w.matches)-n : len(w.matches) : len(w.matches)]
 	return w.add(h)
 }
 
@@ -283,7 +289,8 @@ func (c *consumer) take(h *hit, source int) error {
 			}
 		}
 	}
-	for _, m := range h.matches {
+	for i := range h.matches {
+		m := &h.matches[i]
 		if m.Finding != nil {
 			c.stats.Matches++
 		}

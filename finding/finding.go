@@ -160,7 +160,9 @@ func Fingerprint(ruleID string, parts ...string) string {
 		text = part(text, p)
 	}
 	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:16])
+	var out [32]byte
+	hex.Encode(out[:], sum[:16])
+	return string(out[:])
 }
 
 // part appends a text with its length, so that no two lists of texts read the same.

@@ -3,6 +3,7 @@ package sigma
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -40,40 +41,42 @@ type CorrelationMatch struct {
 const MaxRefs = 200
 
 // maxObservations bounds what a Correlator holds.
-var maxObservations = 200_000
+var maxObservations = 100_000
+
+// counted says that a correlation counts a rule's matches: by as its rule as.
+type counted struct {
+	by *Rule
+	as int
+}
 
 // Observe returns what the engine's correlations need to know of a match. It is
 // empty for a rule that no correlation refers to. Events without a time or
 // without one of the group-by fields take no part.
 func (g *Engine) Observe(r *Rule, e *event.Event) []Observation {
 	var out []Observation
-	for _, parent := range g.correlations {
-		c := parent.Correlation
-		for i, used := range c.rules {
-			if used != r {
-				continue
-			}
-			t := e.Time()
-			if t.IsZero() {
-				continue
-			}
-			f := &c.feeds[i]
-			o := Observation{correlation: parent, rule: i, time: t.UnixMilli(), ref: e.Ref(), actor: e.Actor()}
-			var ok bool
-			o.group, ok = texts(e, f.groupAt, true)
-			if !ok {
-				continue
-			}
-			values, has := texts(e, f.valuesAt, true)
-			if !has {
-				continue
-			}
-			if ok = o.setValues(c, values); !ok {
-				continue
-			}
-			o.carry, _ = texts(e, f.carryAt, false)
-			out = append(out, o)
+	for _, k := range r.counted {
+		c := k.by.Correlation
+		t := e.Time()
+		if t.IsZero() {
+			continue
 		}
+		f := &c.feeds[k.as]
+		o := Observation{correlation: k.by, rule: k.as, time: t.UnixMilli()}
+		var ok bool
+		o.group, ok = texts(e, f.groupAt, true)
+		if !ok {
+			continue
+		}
+		values, has := texts(e, f.valuesAt, true)
+		if !has {
+			continue
+		}
+		if ok = o.setValues(c, values); !ok {
+			continue
+		}
+		o.ref, o.actor = e.Ref(), e.Actor()
+		o.carry, _ = texts(e, f.carryAt, false)
+		out = append(out, o)
 	}
 	return out
 }
@@ -117,6 +120,7 @@ type Correlator struct {
 	held    int
 	matches []CorrelationMatch
 	early   int64
+	settled int64 // the time up to which observations have been evaluated
 }
 
 type group struct {
@@ -126,12 +130,15 @@ type group struct {
 
 // NewCorrelator returns an empty correlator.
 func (g *Engine) NewCorrelator() *Correlator {
-	return &Correlator{engine: g, groups: map[*Rule]map[string]*group{}}
+	return &Correlator{engine: g, groups: map[*Rule]map[string]*group{}, settled: math.MinInt64}
 }
 
 // Add adds an observation. It returns matches only where so much is held that
-// the older half had to be settled.
+// what is old had to be settled.
 func (c *Correlator) Add(o Observation) []CorrelationMatch {
+	if o.time <= c.settled {
+		c.early++
+	}
 	c.add(o)
 	if c.held <= maxObservations {
 		return nil
@@ -160,12 +167,14 @@ func (c *Correlator) add(o Observation) {
 	c.held++
 }
 
-// Early returns how many observations were settled before the end of the
-// input because there were too many to hold. Events that come later but
-// happened before them cannot join them.
+// Early returns how many observations were decided without all that belongs to
+// them: they came after the observations of their time had to be settled, or
+// their window alone was more than is held. It is 0 for logs in order of time
+// whose windows are of ordinary size.
 func (c *Correlator) Early() int64 { return c.early }
 
-// settle decides the older half of what is held, so that memory stays bounded.
+// settle evaluates the older half of what is held and lets go of what is decided.
+// Where too little is, the windows are cut.
 func (c *Correlator) settle() {
 	var times []int64
 	for _, byKey := range c.groups {
@@ -176,21 +185,50 @@ func (c *Correlator) settle() {
 		}
 	}
 	slices.Sort(times)
-	cut := times[len(times)/2]
-	for _, r := range c.engine.correlations {
+	c.settled = max(c.settled, times[len(times)/2])
+	before := c.held
+	c.release(false)
+	if c.held > before-before/8 {
+		c.release(true)
+	}
+}
+
+// release evaluates what is not after the time settled and lets go of what is
+// decided, or of all of it.
+func (c *Correlator) release(all bool) {
+	open := map[*Rule]int64{}                // by correlation: the earliest time that a match to come can have
+	for _, r := range c.engine.correlations { // those referred to come first
+		until, earliest := c.settled, int64(math.MaxInt64)
+		for _, below := range r.Correlation.rules {
+			if t, ok := open[below]; ok && !all {
+				until = min(until, t-1)
+			}
+		}
 		byKey := c.groups[r]
 		for _, key := range slices.Sorted(maps.Keys(byKey)) {
 			g := byKey[key]
 			g.sort()
-			n, _ := slices.BinarySearchFunc(g.entries, cut, func(o Observation, t int64) int { return cmp.Compare(o.time, t+1) })
-			c.evaluate(r, g, g.entries[:n])
-			c.early += int64(n)
-			c.held -= n
-			g.entries = slices.Clone(g.entries[n:])
+			old, _ := slices.BinarySearchFunc(g.entries, until, func(o Observation, t int64) int { return cmp.Compare(o.time, t+1) })
+			horizon := until
+			if all {
+				horizon = math.MaxInt64
+			}
+			n := c.evaluate(r, g, g.entries[:old], horizon)
+			if all {
+				c.early += int64(old - n)
+				n = old
+			}
+			if n > 0 {
+				c.held -= n
+				g.entries = slices.Clone(g.entries[n:])
+			}
 			if len(g.entries) == 0 {
 				delete(byKey, key)
+				continue
 			}
+			earliest = min(earliest, g.entries[0].time)
 		}
+		open[r] = min(earliest, until+1)
 	}
 }
 
@@ -207,7 +245,7 @@ func (c *Correlator) Finish() []CorrelationMatch {
 		for _, key := range slices.Sorted(maps.Keys(byKey)) {
 			g := byKey[key]
 			g.sort()
-			c.evaluate(r, g, g.entries)
+			c.evaluate(r, g, g.entries, math.MaxInt64)
 		}
 		delete(c.groups, r)
 	}

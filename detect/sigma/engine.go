@@ -88,7 +88,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 			e.finish()
 		}
 		copied := *r
-		copied.conditions, copied.silent = conditions, false
+		copied.conditions, copied.silent, copied.counted = conditions, false, nil
 		g.add(&copied)
 		good[r] = true
 		// Findings show the fields that the rule names.
@@ -98,7 +98,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		if r.Correlation != nil {
 			copied := *r
 			correlation := *r.Correlation
-			copied.Correlation, copied.silent = &correlation, false
+			copied.Correlation, copied.silent, copied.counted = &correlation, false, nil
 			g.correlations = append(g.correlations, &copied)
 			g.add(&copied)
 		}
@@ -124,6 +124,9 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 	g.byName = newByName(g.byKind[event.CloudTrail], name)
 	for _, r := range g.correlations {
 		r.Correlation.bind(g.schema)
+		for i, used := range r.Correlation.rules {
+			used.counted = append(used.counted, counted{r, i})
+		}
 	}
 	if len(faults) > 0 {
 		return g, faults

@@ -34,6 +34,7 @@ type Rule struct {
 	base       *node // of the whole document
 	silent     bool  // only correlations use it
 	number     int   // within the engine
+	counted    []counted
 	key        string
 	techniques []string
 }

@@ -2,16 +2,56 @@ package sigma
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
 
-// TestSettle states that what a correlator holds is bounded, that it says so,
-// and that with logs in order of time nothing but a burst across the cut differs.
+// settling are correlations of every kind of window, and one above another.
+const settling = `
+title: a
+name: a
+logsource: {product: aws, service: cloudtrail}
+detection: {s: {eventName: A}, condition: s}
+---
+title: b
+name: b
+logsource: {product: aws, service: cloudtrail}
+detection: {s: {eventName: B}, condition: s}
+---
+title: many
+name: many
+correlation: {type: event_count, rules: [a], group-by: [user], timespan: 10s, condition: {gte: 3}, generate: true}
+---
+title: few
+name: few
+correlation: {type: event_count, rules: [b], group-by: [user], timespan: 7s, condition: {lte: 2}}
+---
+title: different
+name: different
+correlation: {type: value_count, rules: [a, b], group-by: [user], timespan: 8s, condition: {field: ip, gte: 3}}
+---
+title: both
+name: both
+correlation: {type: temporal, rules: [a, b], group-by: [user], timespan: 5s}
+---
+title: first a then b
+name: ordered
+correlation: {type: temporal_ordered, rules: [a, b], group-by: [user], timespan: 6s}
+---
+title: above
+name: above
+correlation: {type: temporal_ordered, rules: [many, b], group-by: [user], timespan: 20s}
+`
+
+// TestSettle states that what a correlator holds is bounded, and that with logs in
+// order of time that changes nothing.
 func TestSettle(t *testing.T) {
-	rules, err := Parse("t.yml", []byte("title: f\nname: f\nlogsource: {product: aws, service: cloudtrail}\ndetection: {s: {eventName: F}, condition: s}\n---\ntitle: c\ncorrelation:\n  type: event_count\n  rules: [f]\n  group-by: [user]\n  timespan: 10s\n  condition: {gte: 3}\n"))
+	rules, err := Parse("t.yml", []byte(settling))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,32 +59,52 @@ func TestSettle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := func(most int) (matches int, early int64) {
+	correlate := func(most int, seed uint64, users, events int) (matches []string, early int64) {
 		before := maxObservations
 		maxObservations = most
 		defer func() { maxObservations = before }()
+		rnd := rand.New(rand.NewPCG(seed, 1))
 		c := g.NewCorrelator()
-		for i := range 3000 {
-			// Each user fails three times within a few seconds.
-			text := fmt.Sprintf(`{"eventName":"F","eventID":"%d","user":"u%d","eventTime":%q}`, i, i/3, time.Unix(int64(i), 0).UTC().Format(time.RFC3339))
+		take := func(found []CorrelationMatch) {
+			for _, m := range found {
+				matches = append(matches, fmt.Sprintf("%s %s %s", m.Rule.Name, m.Group, strings.Join(m.Refs, " ")))
+			}
+		}
+		at := int64(0)
+		for i := range events {
+			at += rnd.Int64N(3)
+			text := fmt.Sprintf(`{"eventName":%q,"eventID":"%d","user":"u%d","ip":"i%d","eventTime":%q}`,
+				[]string{"A", "B"}[rnd.IntN(2)], i, rnd.IntN(users), rnd.IntN(6), time.Unix(at, 0).UTC().Format(time.RFC3339))
 			e, err := event.Parse(g.Schema(), event.CloudTrail, []byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, o := range g.Observe(g.rules[0], e) {
-				matches += len(c.Add(o))
+			for _, r := range g.Rules()[:2] {
+				if g.Matcher().Matches(r, e) {
+					for _, o := range g.Observe(r, e) {
+						take(c.Add(o))
+					}
+				}
 			}
 			if c.held > most+1 {
 				t.Fatalf("%d held", c.held)
 			}
 		}
-		matches += len(c.Finish())
+		take(c.Finish())
+		slices.Sort(matches)
 		return matches, c.Early()
 	}
-	if all, early := count(10_000); all != 1000 || early != 0 {
-		t.Errorf("%d matches, %d early; want 1000 and 0", all, early)
+	for seed := range uint64(10) {
+		want, early := correlate(100_000, seed, 20, 2000)
+		if len(want) < 500 || early != 0 {
+			t.Fatalf("%d matches, %d early; want many and 0", len(want), early)
+		}
+		if got, early := correlate(400, seed, 20, 2000); !slices.Equal(got, want) || early != 0 {
+			t.Errorf("seed %d: %d matches and %d early where little is held, else %d and 0", seed, len(got), early, len(want))
+		}
 	}
-	if some, early := count(300); some < 970 || early == 0 {
-		t.Errorf("%d matches, %d early; want nearly 1000", some, early)
+	// A window of more than is held has to be cut, and that is said.
+	if _, early := correlate(10, 1, 1, 200); early == 0 {
+		t.Error("windows were cut, and Early is 0")
 	}
 }

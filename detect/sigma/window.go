@@ -3,17 +3,21 @@ package sigma
 import "slices"
 
 // evaluate finds the matches among a group's observations, which are in order
-// of time. docs/sigma.md states the windows in words.
-func (c *Correlator) evaluate(r *Rule, g *group, all []Observation) {
+// of time; none that is to come is of a time up to until. It returns how many of
+// them are decided: the others can be part of a match with what comes later, and
+// decide the same when they are evaluated again with it. docs/sigma.md states
+// the windows in words.
+func (c *Correlator) evaluate(r *Rule, g *group, all []Observation, until int64) (decided int) {
 	corr := r.Correlation
 	switch {
 	case len(all) == 0:
+		return 0
 	case corr.Type == TemporalOrdered:
-		c.ordered(r, g, all)
+		return c.ordered(r, g, all, until)
 	case corr.rising():
-		c.sliding(r, g, all)
+		return c.sliding(r, g, all, until)
 	default:
-		c.tumbling(r, g, all)
+		return c.tumbling(r, g, all, until)
 	}
 }
 
@@ -21,7 +25,7 @@ func (c *Correlator) evaluate(r *Rule, g *group, all []Observation) {
 // it. A match begins where the condition first holds, with the events of that
 // window, goes on as long as it holds at each next event, and is then complete;
 // its events count for no other match.
-func (c *Correlator) sliding(r *Rule, g *group, all []Observation) {
+func (c *Correlator) sliding(r *Rule, g *group, all []Observation, until int64) int {
 	corr := r.Correlation
 	span := corr.Timespan.Milliseconds()
 	w := newMeasure(corr)
@@ -58,34 +62,47 @@ func (c *Correlator) sliding(r *Rule, g *group, all []Observation) {
 			}
 		}
 	}
+	if from >= 0 && all[to].time+span >= until {
+		return from
+	}
 	if from >= 0 {
 		c.found(r, g, all[from:to+1], value)
+		lo = to + 1
 	}
+	for lo < len(all) && all[lo].time+span < until {
+		lo++
+	}
+	return lo
 }
 
 // tumbling: a condition with an upper bound can only be decided when the window
 // is complete. A window opens with a group's first event, or the first behind
 // the last window, and lasts for the timespan.
-func (c *Correlator) tumbling(r *Rule, g *group, all []Observation) {
+func (c *Correlator) tumbling(r *Rule, g *group, all []Observation, until int64) int {
 	span := r.Correlation.Timespan.Milliseconds()
-	for i := 0; i < len(all); {
+	i := 0
+	for i < len(all) {
 		w := newMeasure(r.Correlation)
 		j := i
 		for j < len(all) && all[j].time-all[i].time <= span {
 			w.add(&all[j])
 			j++
 		}
+		if all[i].time+span >= until {
+			return i
+		}
 		if ok, v := w.holds(); ok {
 			c.found(r, g, all[i:j], v)
 		}
 		i = j
 	}
+	return i
 }
 
 // ordered: events of all rules, in the rules' order, within the timespan. Events
 // of the same moment count as in order. For each length of the sequence the one
 // that began last is kept, because if any completes in time, that one does.
-func (c *Correlator) ordered(r *Rule, g *group, all []Observation) {
+func (c *Correlator) ordered(r *Rule, g *group, all []Observation, until int64) int {
 	corr := r.Correlation
 	span := corr.Timespan.Milliseconds()
 	chains := make([][]int, len(corr.rules)) // chains[k]: indices of a sequence of rules 0…k
@@ -113,6 +130,13 @@ func (c *Correlator) ordered(r *Rule, g *group, all []Observation) {
 			chains = make([][]int, len(corr.rules))
 		}
 	}
+	open := len(all)
+	for _, chain := range chains {
+		if chain != nil && all[chain[0]].time+span >= until {
+			open = min(open, chain[0])
+		}
+	}
+	return open
 }
 
 // measure is what a condition is tested on, kept as the window moves.

@@ -307,8 +307,8 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 		}
 		opt := detect.Options{Workers: workers, FlowFormat: flowFormat}
 		incidents.options(&opt)
+		inTime(sources)
 		if habits.judge != nil {
-			inTime(sources)
 			opt.Each = habits.judge.Add
 		}
 		n := len(engine.Rules()) - len(rules.extra)
@@ -352,7 +352,7 @@ func (a *App) detectSummary(s detect.Stats, skipped []string) {
 		a.notef("%d files in the folders are no logs and were skipped: %s%s", s.NotLogs, report.Plain(strings.Join(skipped, ", ")), more)
 	}
 	if s.SettledEarly > 0 {
-		a.warnf("%d events were too many for the memory that correlations may use and were decided before the end; give the logs in order of time", s.SettledEarly)
+		a.warnf("%d events came too late, or in windows too large, for the memory that correlations may use; give the logs in order of time", s.SettledEarly)
 	}
 }
 
