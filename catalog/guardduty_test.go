@@ -23,6 +23,7 @@ type coverageRow struct {
 	Type   string
 	Claims []claim
 	Needs  string // why nothing covers it
+	Own    string // the rule of the page that does with a list of the user's
 }
 
 // claim is one thing that covers a type: a rule with one of its examples, or terms
@@ -39,12 +40,14 @@ var (
 	coveredBy   = regexp.MustCompile("^`([a-z0-9_]+)` example ([1-9])$")
 	baselined   = regexp.MustCompile("^(`baseline/[a-z-]+`(?: \\+ `baseline/[a-z-]+`)*) case ([a-z-]+)$")
 	needs       = regexp.MustCompile(`^no: (.+)$`)
-	claimed     = regexp.MustCompile(`Of (\d+) types, (\d+) are covered\.`)
+	ownList     = regexp.MustCompile("^own list: `([a-z_]+)`$")
+	claimed     = regexp.MustCompile(`Of (\d+) types, (\d+) are covered, and (\d+) more with a list of your own\.`)
+	ownRules    = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 )
 
 // readCoverage reads the page: the rows of its tables, the reasons that it
 // explains, and the two numbers that it claims.
-func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, types, covered int) {
+func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, numbers [3]int) {
 	page, err := os.ReadFile("../docs/guardduty-coverage.md")
 	if err != nil {
 		t.Fatal(err)
@@ -53,8 +56,9 @@ func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, ty
 	if m == nil {
 		t.Fatal("the page does not say how many types are covered")
 	}
-	types, _ = strconv.Atoi(string(m[1]))
-	covered, _ = strconv.Atoi(string(m[2]))
+	for i := range numbers {
+		numbers[i], _ = strconv.Atoi(string(m[i+1]))
+	}
 	reasons = map[string]bool{}
 	for line := range strings.Lines(string(page)) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
@@ -79,6 +83,11 @@ func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, ty
 			rows = append(rows, r)
 			continue
 		}
+		if m := ownList.FindStringSubmatch(cells[1]); m != nil {
+			r.Own = m[1]
+			rows = append(rows, r)
+			continue
+		}
 		for text := range strings.SplitSeq(cells[1], "<br>") {
 			if m := coveredBy.FindStringSubmatch(text); m != nil {
 				n, _ := strconv.Atoi(m[2])
@@ -91,17 +100,18 @@ func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, ty
 		}
 		rows = append(rows, r)
 	}
-	return rows, reasons, types, covered
+	return rows, reasons, numbers
 }
 
 // TestGuardDutyCoverage holds docs/guardduty-coverage.md to what the rules do:
 // the example of each behaviour fires the rule that the page names, with all
 // other rules beside it.
 func TestGuardDutyCoverage(t *testing.T) {
-	rows, reasons, types, covered := readCoverage(t)
+	rows, reasons, numbers := readCoverage(t)
 	engine, examples := wholePack(t)
 	seen := map[string]bool{}
-	count := 0
+	own := ownListRules(t)
+	count, withList := 0, 0
 	for _, r := range rows {
 		if seen[r.Type] {
 			t.Errorf("%s stands there twice", r.Type)
@@ -110,6 +120,13 @@ func TestGuardDutyCoverage(t *testing.T) {
 		if r.Needs != "" {
 			if !reasons[r.Needs] {
 				t.Errorf("%s: the page does not explain %q", r.Type, r.Needs)
+			}
+			continue
+		}
+		if r.Own != "" {
+			withList++
+			if !own[r.Own] {
+				t.Errorf("%s: the page has no rule %s that matches with a list", r.Type, r.Own)
 			}
 			continue
 		}
@@ -122,12 +139,55 @@ func TestGuardDutyCoverage(t *testing.T) {
 			}
 		}
 	}
-	if types != len(rows) || covered != count {
-		t.Errorf("the page claims %d types of which %d are covered; its tables have %d and %d", types, covered, len(rows), count)
+	if has := [3]int{len(rows), count, withList}; numbers != has {
+		t.Errorf("the page claims %d types, covered and covered with a list; its tables have %d", numbers, has)
 	}
 	if len(rows) < 224 {
 		t.Errorf("the page has %d finding types; GuardDuty has more", len(rows))
 	}
+}
+
+// ownListRules compiles the rules of the page with a list of addresses, and
+// returns those that match an event with such an address and none without.
+func ownListRules(t *testing.T) map[string]bool {
+	t.Helper()
+	page, err := os.ReadFile("../docs/guardduty-coverage.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := ownRules.FindSubmatch(page)
+	if m == nil {
+		t.Fatal("the page has no rules")
+	}
+	rules, err := sigma.Parse("guardduty-coverage.md", m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := sigma.Compile(rules, sigma.Options{Placeholders: map[string][]string{"own_list": {"203.0.113.0/25", "2001:db8:7::1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := `{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/mlopez","accountId":"111122223333","userName":"mlopez"},"eventTime":"2026-03-04T09:20:11Z","eventSource":"iam.amazonaws.com",` +
+		`"eventName":"ListUsers","awsRegion":"us-east-1","sourceIPAddress":%q,"userAgent":"aws-cli/2.22.10","requestID":"r","eventID":%q,"readOnly":true,"eventType":"AwsApiCall","recipientAccountId":"111122223333"}` + "\n"
+	flow := "2 111122223333 eni-0a1b2c3d4e5f60718 %s %s 50123 443 6 40 9000 1772616011 1772616071 %s OK\n"
+	out := map[string]bool{}
+	run := func(text string) {
+		matched := map[string]int{}
+		stats, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("log", strings.NewReader(text))}, engine, detect.Options{Workers: 1},
+			func(m *detect.Match) error { matched[m.Rule.Key()]++; return nil })
+		if err != nil || stats.Events != 4 {
+			t.Fatalf("%d events read of 4: %v", stats.Events, err)
+		}
+		for rule, n := range matched {
+			if n != 2 {
+				t.Errorf("%s matches %d of four events, of which two have an address of the list", rule, n)
+			}
+			out[rule] = true
+		}
+	}
+	run(fmt.Sprintf(call+call+call+call, "203.0.113.77", "1", "2001:db8:7::1", "2", "203.0.113.200", "3", "cloudformation.amazonaws.com", "4"))
+	run(fmt.Sprintf(flow+flow+flow+flow, "10.0.1.20", "203.0.113.77", "ACCEPT", "203.0.113.9", "10.0.1.20", "ACCEPT", "203.0.113.9", "10.0.1.20", "REJECT", "10.0.1.20", "203.0.113.200", "ACCEPT"))
+	return out
 }
 
 // checkRule proves a claim: the example fires the rule, which does not read
@@ -156,7 +216,7 @@ func checkRule(t *testing.T, typ string, cl claim, engine *sigma.Engine, example
 
 // TestGuardDutyFindingsAreRouted: a finding of any type on the page meets a rule.
 func TestGuardDutyFindingsAreRouted(t *testing.T) {
-	rows, _, _, _ := readCoverage(t)
+	rows, _, _ := readCoverage(t)
 	engine, _ := wholePack(t)
 	var text strings.Builder
 	for _, r := range rows {
