@@ -22,17 +22,21 @@ const maxExplained = 20
 
 func newExplainCommand(a *App) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "explain CONTROL|FINGERPRINT [REPORT]",
-		Short: "Explain a control, or one finding of a report",
+		Use:   "explain CONTROL|FINGERPRINT|INCIDENT [REPORT]",
+		Short: "Explain a control, or one finding or incident of a report",
 		Long: `Explains a control: what it checks, why it matters, how to fix it, and examples.
 
 With a REPORT (written with -o json or -o jsonl; - is standard input) it also
 lists the control's findings in it, or explains the one finding whose
-FINGERPRINT, or the first eight digits or more of it, is given.`,
+FINGERPRINT, or the first eight digits or more of it, is given. The id of an
+incident works in the same way with a report of detect in the json format: its
+timeline, the path back to whoever began it, entities, evidence and next steps.`,
 		Example: `  bartizan explain iam-root-mfa
   bartizan explain iam-root-mfa report.json
   bartizan explain 9fa02639 report.json
-  bartizan scan estate.jsonl.zst -o json | bartizan explain 9fa02639 -`,
+  bartizan scan estate.jsonl.zst -o json | bartizan explain 9fa02639 -
+  bartizan detect logs -o table -o json=report.json
+  bartizan explain 29c71ec1 report.json`,
 		Args: cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -69,7 +73,7 @@ FINGERPRINT, or the first eight digits or more of it, is given.`,
 				return err
 			}
 		}
-		if e.Control == nil && len(e.Findings) == 0 {
+		if e.Control == nil && len(e.Findings)+len(e.Incidents) == 0 {
 			return e.notFound(args, list)
 		}
 		return out.emit(a, func(format string, w io.Writer, _ bool) error {
@@ -91,6 +95,9 @@ type explanation struct {
 	Findings []finding.Finding `json:"findings,omitempty"`
 	More     int               `json:"more,omitempty"` // findings of the rule beyond maxExplained
 
+	Incidents []finding.Incident `json:"incidents,omitempty"` // one at most
+	NextSteps []string           `json:"nextSteps,omitempty"` // of the incident
+
 	byFingerprint bool
 }
 
@@ -106,7 +113,15 @@ func (e *explanation) look(a *App, word, name string) error {
 		in = file
 	}
 	prefix := strings.ToLower(word)
-	err := finding.Read(in, func(f *finding.Finding) error {
+	matched := 0 // incidents
+	incidents := newIncidentReader(func(i *finding.Incident) bool {
+		if !isFingerprint(word) || !strings.HasPrefix(i.ID, prefix) {
+			return false
+		}
+		matched++
+		return matched == 1
+	})
+	err := finding.Read(io.TeeReader(in, incidents.w), func(f *finding.Finding) error {
 		matches := isFingerprint(word) && strings.HasPrefix(f.Fingerprint, prefix)
 		e.byFingerprint = e.byFingerprint || matches
 		switch {
@@ -118,11 +133,16 @@ func (e *explanation) look(a *App, word, name string) error {
 		}
 		return nil
 	})
-	if err != nil {
+	found, wrong := incidents.close()
+	if err = cmp.Or(err, wrong); err != nil {
 		return &Error{Code: ExitIncomplete, Err: fmt.Errorf("read report %s: %w", name, err), Hint: "name a whole report written with -o json=FILE or -o jsonl=FILE"}
 	}
-	if e.byFingerprint && len(e.Findings)+e.More > 1 {
-		return usageErrorf("%q begins %d fingerprints; give more digits", word, len(e.Findings)+e.More)
+	if e.Incidents = found; len(found) > 0 {
+		e.byFingerprint = true
+		e.NextSteps = nextSteps(&found[0])
+	}
+	if n := len(e.Findings) + e.More + matched; e.byFingerprint && n > 1 {
+		return usageErrorf("%q begins %d fingerprints; give more digits", word, n)
 	}
 	return nil
 }
@@ -138,7 +158,8 @@ func (e *explanation) notFound(args []string, list []*posture.Control) error {
 	case isFingerprint(word) && len(args) == 1:
 		return &Error{Code: ExitUsage, Err: fmt.Errorf("explain fingerprint %s: which report is it from?", word), Hint: fmt.Sprintf("name it: bartizan explain %s report.json", word)}
 	case isFingerprint(word):
-		return &Error{Code: ExitUsage, Err: fmt.Errorf("no finding of %s has a fingerprint that begins with %s", args[1], word), Hint: "passed findings are in a report only with --show pass"}
+		return &Error{Code: ExitUsage, Err: fmt.Errorf("no finding and no incident of %s has a fingerprint or id that begins with %s", args[1], word),
+			Hint: "passed findings are in a report only with --show pass, and incidents only where detect wrote it with -o json"}
 	}
 	err := &Error{Code: ExitUsage, Err: fmt.Errorf("explain %q: no control has this id", word), Hint: "'bartizan controls list' shows all ids; for a detection name a report that has it"}
 	var near []string
@@ -160,7 +181,9 @@ func (e *explanation) write(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	if e.byFingerprint {
+	if len(e.Incidents) > 0 {
+		writeIncident(&b, &e.Incidents[0], e.NextSteps)
+	} else if e.byFingerprint {
 		writeFinding(&b, &e.Findings[0])
 	} else if len(e.Findings) > 0 {
 		fmt.Fprintf(&b, "\nFindings\n")
