@@ -32,7 +32,8 @@ type Options struct {
 	Problem func(logs.Problem)
 	// Skipped, if set, is called with files in folders that are no logs.
 	Skipped func(file string)
-	// Progress, if set, is called after each source with the counts so far.
+	// Progress, if set, is called after each source, and now and then within one,
+	// with the sources done and the counts so far.
 	Progress func(done int, s Stats)
 }
 
@@ -55,7 +56,11 @@ type hit struct {
 	offset       int64
 	problem      *logs.Problem
 	skipped      string // a file that is no log
+	events       int64  // read since the last such hit
 }
+
+// tick is after how many events of a source a worker says so.
+const tick = 1 << 16
 
 const batchSize, batchesAhead = 128, 16
 
@@ -129,6 +134,7 @@ func Run(ctx context.Context, sources []logs.Source, engine *sigma.Engine, opt O
 			return c.stats, errs[i]
 		}
 		c.stats.Add(stats[i])
+		c.done, c.reading = i+1, 0
 		<-slots
 		if opt.Progress != nil {
 			opt.Progress(i+1, c.stats)
@@ -145,6 +151,7 @@ type worker struct {
 	matcher   *sigma.Matcher
 	describer *describer
 	keep      func(*event.Event, []*sigma.Rule) any
+	events    int64
 	seed      maphash.Seed
 	seen      *seen // of Options.Each
 	key       []byte
@@ -187,6 +194,11 @@ func (w *worker) event(e *event.Event) error {
 			return nil
 		}
 		if err := w.opt.Each(e); err != nil {
+			return err
+		}
+	}
+	if w.events++; w.events%tick == 0 && w.opt.Progress != nil {
+		if err := w.add(hit{events: tick}); err != nil {
 			return err
 		}
 	}
@@ -263,9 +275,18 @@ type consumer struct {
 	correlator *sigma.Correlator
 	seen       *seen
 	stats      Stats
+	done       int   // sources
+	reading    int64 // events of the source at hand, as far as is known
 }
 
 func (c *consumer) take(h *hit, source int) error {
+	if h.events > 0 {
+		c.reading += h.events
+		so := c.stats
+		so.Events += c.reading
+		c.opt.Progress(c.done, so)
+		return nil
+	}
 	if h.problem != nil {
 		if c.opt.Problem != nil {
 			c.opt.Problem(*h.problem)

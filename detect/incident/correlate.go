@@ -2,6 +2,7 @@ package incident
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type Report struct {
 	Alone     []Alone             // detections that belong to none, in order of time
 	Forgotten int64               // sessions beyond Options.MaxLinks
 	Dropped   int64               // detections beyond Options.MaxSteps
+	Noisiest  string              // title and key of the rule with most of the dropped
 }
 
 // Alone is detections of one rule by one caller on one resource within an hour
@@ -47,12 +49,12 @@ type Alone struct {
 // Correlator joins detections. It is not safe for concurrent use.
 type Correlator struct {
 	opt      Options
-	callers  map[who]*who
+	seed     maphash.Seed
+	callers  map[uint64]*who // by hash
 	byARN    map[string]*who
 	rules    map[string]*rule
 	steps    map[stepKey]*step
 	sessions *sessions
-	dropped  int64
 }
 
 // rule is what steps share.
@@ -60,7 +62,7 @@ type rule struct {
 	key, title          string
 	severity            finding.Severity
 	tactics, techniques []string
-	steps               int
+	steps, dropped      int
 }
 
 type stepKey struct {
@@ -100,32 +102,35 @@ func New(o Options) *Correlator {
 	o.Gap = max(o.Gap, time.Hour)
 	o.MaxSteps = cmp.Or(max(o.MaxSteps, 0), 20_000)
 	o.MaxLinks = cmp.Or(max(o.MaxLinks, 0), 100_000)
-	return &Correlator{opt: o, callers: map[who]*who{}, byARN: map[string]*who{}, rules: map[string]*rule{},
+	return &Correlator{opt: o, seed: maphash.MakeSeed(), callers: map[uint64]*who{}, byARN: map[string]*who{}, rules: map[string]*rule{},
 		steps: map[stepKey]*step{}, sessions: newSessions(o.MaxLinks)}
 }
 
-func (c *Correlator) intern(w who) *who {
-	if p, ok := c.callers[w]; ok {
-		return p
+// intern returns the one copy of a caller that is kept, if it is known or there is
+// room.
+func (c *Correlator) intern(w *who) *who {
+	h := w.hash(c.seed)
+	known := c.callers[h]
+	if known != nil && *known == *w {
+		return known
 	}
-	if len(c.callers) < c.opt.MaxSteps {
+	if known == nil && len(c.callers) < c.opt.MaxSteps {
 		w = w.clone()
-		c.callers[w] = &w
+		c.callers[h] = w
 	}
 	if old := c.byARN[w.arn]; w.arn != "" && w.typ == "AssumedRole" && (old == nil || w.key < old.key) && (old != nil || len(c.byARN) < c.opt.MaxSteps) {
 		named := w.clone()
-		c.byARN[named.arn] = &named
+		c.byARN[named.arn] = named
 	}
-	return &w
+	return w
 }
 
 // own is a caller that holds on to no other text, to be kept.
 func (c *Correlator) own(w *who) *who {
-	if c.callers[*w] == w {
+	if c.callers[w.hash(c.seed)] == w {
 		return w
 	}
-	kept := w.clone()
-	return &kept
+	return w.clone()
 }
 
 // room reports whether another step of a rule can be kept: what is grave has room
@@ -148,7 +153,7 @@ func (c *Correlator) Add(m *detect.Match) {
 	seen, _ := m.Kept.(*sighting)
 	if m.Rule.Name == LinkRuleName {
 		if seen != nil && seen.handed != nil {
-			c.sessions.add(seen.handed, c.own(c.intern(seen.who)))
+			c.sessions.add(seen.handed, c.own(c.intern(&seen.who)))
 		}
 		return
 	}
@@ -161,7 +166,11 @@ func (c *Correlator) Add(m *detect.Match) {
 	k := stepKey{rule: r, typ: f.Resource.Type, id: f.Resource.ID}
 	var made *change
 	if seen != nil {
-		k.who, k.source, k.err, made = c.intern(seen.who), seen.source, seen.err, seen.change
+		if known := c.callers[seen.who.hash(c.seed)]; known == nil && !c.room(r) {
+			r.dropped++ // a new caller has no step yet
+			return
+		}
+		k.who, k.source, k.err, made = c.intern(&seen.who), seen.source, seen.err, seen.change
 	} else {
 		k.who = c.named(f)
 	}
@@ -180,7 +189,7 @@ func (c *Correlator) AddFinding(f *finding.Finding) {
 
 // named is the caller of a finding without an event.
 func (c *Correlator) named(f *finding.Finding) *who {
-	return c.intern(who{kind: event.CloudTrail, arn: arnOnly(f.Actor), typ: typeOf(f.Actor), name: f.Actor, account: f.Resource.Account})
+	return c.intern(&who{kind: event.CloudTrail, arn: arnOnly(f.Actor), typ: typeOf(f.Actor), name: f.Actor, account: f.Resource.Account})
 }
 
 func arnOnly(s string) string {
@@ -199,7 +208,7 @@ func (c *Correlator) add(k stepKey, f *finding.Finding, made *change) {
 	s := c.steps[k]
 	if s == nil {
 		if !c.room(k.rule) {
-			c.dropped++
+			k.rule.dropped++
 			return
 		}
 		k.rule.steps++
@@ -281,7 +290,14 @@ func (r *run) near(o *run, gap int64) bool {
 
 // Finish joins what was given. The Correlator must not be used afterwards.
 func (c *Correlator) Finish() *Report {
-	out := &Report{Forgotten: c.sessions.forgotten, Dropped: c.dropped}
+	out := &Report{Forgotten: c.sessions.forgotten}
+	noisiest := &rule{}
+	for _, r := range c.rules {
+		out.Dropped += int64(r.dropped)
+		if r.dropped > noisiest.dropped || r.dropped == noisiest.dropped && r.key < noisiest.key {
+			noisiest, out.Noisiest = r, r.title+" ("+r.key+")"
+		}
+	}
 	steps := make([]*step, 0, len(c.steps))
 	origins := map[*who]*origin{}
 	for _, s := range c.steps {

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"cmp"
+	"hash/maphash"
 	"regexp"
 	"strings"
 
@@ -36,12 +37,28 @@ func clip(s string) string {
 }
 
 // clone is a copy that holds on to no other text.
-func (w who) clone() who {
-	for _, s := range []*string{&w.typ, &w.arn, &w.account, &w.principal, &w.key, &w.issuer, &w.sourceIdentity,
-		&w.invokedBy, &w.provider, &w.onBehalfOf, &w.name, &w.shared} {
+func (w *who) clone() *who {
+	c := *w
+	for _, s := range c.texts() {
 		*s = strings.Clone(*s)
 	}
-	return w
+	return &c
+}
+
+func (w *who) texts() [12]*string {
+	return [12]*string{&w.typ, &w.arn, &w.account, &w.principal, &w.key, &w.issuer, &w.sourceIdentity,
+		&w.invokedBy, &w.provider, &w.onBehalfOf, &w.name, &w.shared}
+}
+
+func (w *who) hash(seed maphash.Seed) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	_, _ = h.WriteString(string(w.kind))
+	for _, s := range w.texts() {
+		_ = h.WriteByte(0)
+		_, _ = h.WriteString(*s)
+	}
+	return h.Sum64()
 }
 
 var instanceName = regexp.MustCompile(`^i-[0-9a-f]{8,17}$`)

@@ -196,7 +196,7 @@ func (c *Correlator) settle() {
 // release evaluates what is not after the time settled and lets go of what is
 // decided, or of all of it.
 func (c *Correlator) release(all bool) {
-	open := map[*Rule]int64{}                // by correlation: the earliest time that a match to come can have
+	open := map[*Rule]int64{}                 // by correlation: the earliest time that a match to come can have
 	for _, r := range c.engine.correlations { // those referred to come first
 		until, earliest := c.settled, int64(math.MaxInt64)
 		for _, below := range r.Correlation.rules {

@@ -311,11 +311,15 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 		if habits.judge != nil {
 			opt.Each = habits.judge.Add
 		}
+		a.boundMemory()
 		n := len(engine.Rules()) - len(rules.extra)
 		a.notef("%d %s, %d %s", n, plural(n, "rule", "rules"), len(sources), plural(len(sources), "file", "files"))
 		problems := &problemList{a: a}
 		opt.Problem, opt.Skipped = problems.add, problems.skip
+		m := newMeter(a)
+		opt.Progress = func(done int, s detect.Stats) { m.detected(done, len(sources), s) }
 		stats, err := detect.Run(c.Context(), sources, engine, opt, func(m *detect.Match) error { return incidents.add(out, m) })
+		m.done()
 		if err != nil {
 			var e *Error
 			if errors.As(err, &e) {

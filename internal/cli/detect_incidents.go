@@ -163,6 +163,6 @@ func (f *incidentFlags) finish(a *App, out *findingReport) {
 		a.warnf("%d sessions were more than incidents remember: some actors are shown by their session and not by who opened it", r.Forgotten)
 	}
 	if r.Dropped > 0 {
-		a.warnf("%d detections were more than incidents remember and are in none; all are in the findings", r.Dropped)
+		a.warnf("%d detections, most of them of rule %s, were more than incidents remember and are in none; all are in the findings (--skip RULE leaves a noisy rule out)", r.Dropped, report.Plain(r.Noisiest))
 	}
 }

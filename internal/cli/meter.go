@@ -9,9 +9,10 @@ import (
 	"charm.land/bubbles/v2/progress"
 
 	"github.com/bartizan-security/bartizan/collect"
+	"github.com/bartizan-security/bartizan/detect"
 )
 
-// meter shows how far a collection is: a bar that redraws itself on a terminal,
+// meter shows how far a collection or a run over logs is: a bar that redraws itself on a terminal,
 // a plain line now and then elsewhere.
 type meter struct {
 	app   *App
@@ -38,9 +39,6 @@ const (
 )
 
 func (m *meter) show(p collect.Progress) {
-	if m.app.quiet {
-		return
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p.Slowed && !m.slow {
@@ -48,15 +46,6 @@ func (m *meter) show(p collect.Progress) {
 		m.clear()
 		m.app.notef("AWS asks for patience; reading more slowly")
 	}
-	every := lineEvery
-	if m.bar != nil {
-		every = redrawEvery
-	}
-	now := m.app.Now()
-	if now.Sub(m.last) < every {
-		return
-	}
-	m.last = now
 	// Accounts that are not begun count as much as the average of those begun.
 	share := 0.0
 	if p.Accounts > 0 && p.Units > 0 {
@@ -70,6 +59,30 @@ func (m *meter) show(p collect.Progress) {
 	if p.Doing != "" {
 		text += ", " + p.Doing
 	}
+	m.draw(share, text)
+}
+
+// detected shows how far a run over logs is.
+func (m *meter) detected(done, sources int, s detect.Stats) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.draw(float64(done)/float64(max(sources, 1)), fmt.Sprintf("%d of %d files, %d events, %d matches", done, sources, s.Events, s.Matches))
+}
+
+// draw shows a share of the work, from 0 to 1, if the last time is long enough ago.
+func (m *meter) draw(share float64, text string) {
+	if m.app.quiet {
+		return
+	}
+	every := lineEvery
+	if m.bar != nil {
+		every = redrawEvery
+	}
+	now := m.app.Now()
+	if now.Sub(m.last) < every {
+		return
+	}
+	m.last = now
 	if m.bar == nil {
 		m.app.notef("%3.0f%% %s", share*100, text)
 		return
