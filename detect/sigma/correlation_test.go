@@ -137,6 +137,121 @@ func TestCorrelations(t *testing.T) {
 	}
 }
 
+// TestArrays states that every element of an array counts as a value, and each
+// combination where several fields count.
+func TestArrays(t *testing.T) {
+	many := strings.Repeat(`"x",`, 10)
+	for _, c := range []struct {
+		name, kind, condition string
+		events                []string // members of the records
+		want                  string
+	}{
+		{"the elements of one event", "value_count", "{field: names, gte: 3}", []string{`"names":["a","b","c"]`}, "n=1 v=3"},
+		{"two of them are too few", "value_count", "{field: names, gte: 3}", []string{`"names":["a","b"]`}, ""},
+		{"the same element twice is one value", "value_count", "{field: names, gte: 2}", []string{`"names":[` + many + `"x"]`}, ""},
+		{"the elements of several events", "value_count", "{field: names, gte: 4}", []string{`"names":["a","b"]`, `"names":["b","c"]`, `"names":"d"`}, "n=3 v=4"},
+		{"they leave the window with their event", "value_count", "{field: names, gte: 4}", []string{`"names":["a","b","c"]`, ``, ``, ``, ``, ``, `"names":["c","d"]`}, ""},
+		{"an array of objects", "value_count", "{field: items.id, gte: 2}", []string{`"items":[{"id":"a"},{"x":1},{"id":"b"}]`}, "n=1 v=2"},
+		{"nulls and empty arrays are no values", "value_count", "{field: names, gte: 1}", []string{`"names":[]`, `"names":[null]`, `"names":null`}, ""},
+		{"several fields: each combination", "value_count", "{field: [names, kinds], gte: 4}", []string{`"names":["a","b"],"kinds":["x","y"]`}, "n=1 v=4"},
+		{"several fields, of which one is missing", "value_count", "{field: [names, kinds], gte: 1}", []string{`"names":["a","b"]`}, ""},
+		{"texts that join to the same", "value_count", "{field: [names, kinds], gte: 2}", []string{`"names":"a\u0000b","kinds":"c"`, `"names":"a","kinds":"b\u0000c"`}, "n=2 v=2"},
+		{"a sum", "value_sum", "{field: names, gte: 60}", []string{`"names":[10,20,"30","x"]`}, "n=1 v=60"},
+		{"an average is that of the values", "value_avg", "{field: names, gte: 20, lte: 20}", []string{`"names":[10,20]`, `"names":30`}, "n=2 v=20"},
+		{"a median", "value_median", "{field: names, eq: 20}", []string{`"names":[10,20]`, `"names":30`}, "n=2 v=20"},
+		{"infinity is no number", "value_sum", "{field: names, gte: 5}", []string{`"names":"+Inf"`, `"names":[2,"-Infinity"]`, `"names":3`}, "n=2 v=5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rules, err := sigma.Parse("t.yml", []byte("title: c\nname: c\ncorrelation:\n  type: "+c.kind+"\n  rules: [any]\n  group-by: [user, other]\n  timespan: 5s\n  condition: "+c.condition+"\n---\ntitle: any\nname: any\nlogsource: {product: aws, service: cloudtrail}\ndetection: {sel: {eventName: A}, condition: sel}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := sigma.Compile(rules, sigma.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, m := g.NewCorrelator(), g.Matcher()
+			for i, members := range c.events {
+				if members != "" {
+					members = "," + members
+				}
+				e, err := event.Parse(g.Schema(), event.CloudTrail, fmt.Appendf(nil, `{"eventName":"A","eventID":"e%d","eventTime":%q,"user":"u\u0000","other":["o","p"]%s}`, i, time.Unix(1_700_000_000+int64(i), 0).UTC().Format(time.RFC3339), members))
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.Match(e, func(r *sigma.Rule) {
+					for _, o := range g.Observe(r, e) {
+						k.Add(o)
+					}
+				})
+			}
+			got := ""
+			for _, f := range k.Finish() {
+				got += fmt.Sprintf("n=%d v=%g", f.Count, f.Value)
+				if len(f.Group) != 2 || f.Group[0] != "u\x00" || f.Group[1] != "o" {
+					t.Errorf("group %q", f.Group)
+				}
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestManyElements states that an array of any length takes bounded memory.
+func TestManyElements(t *testing.T) {
+	rules, err := sigma.Parse("t.yml", []byte("title: c\nname: c\ncorrelation:\n  type: value_count\n  rules: [any]\n  timespan: 5s\n  condition: {field: [names, names], gte: 2}\n---\ntitle: any\nname: any\nlogsource: {product: aws, service: cloudtrail}\ndetection: {sel: {eventName: A}, condition: sel}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := sigma.Compile(rules, sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&names, `,"n%d"`, i)
+	}
+	e, err := event.Parse(g.Schema(), event.CloudTrail, []byte(`{"eventName":"A","eventID":"e","eventTime":"2026-01-05T00:00:00Z","names":["x"`+names.String()+`]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := g.NewCorrelator()
+	for _, o := range g.Observe(g.Find("any"), e) {
+		k.Add(o)
+	}
+	if got := k.Finish(); len(got) != 1 || got[0].Value != 1000 {
+		t.Errorf("%+v, want 1,000 values", got)
+	}
+}
+
+// TestObserveAllocations states what observing a match costs.
+func TestObserveAllocations(t *testing.T) {
+	rules, err := sigma.Parse("t.yml", []byte(strings.TrimSpace("title: c\nname: c\ncorrelation:\n  type: event_count\n  rules: [failed]\n  group-by: [user]\n  timespan: 5s\n  condition: {gte: 2}\n---"+base)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := sigma.Compile(rules, sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := event.Parse(g.Schema(), event.CloudTrail, []byte(`{"eventName":"Fail","eventID":"12345678-0000-4000-8000-000000000000","eventTime":"2026-01-05T00:00:00Z","user":"some user","userIdentity":{"arn":"arn:aws:iam::111122223333:user/bob"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := make([]sigma.Observation, 0, 8)
+	for name, most := range map[string]float64{"login": 0, "failed": 3} { // group, id and actor
+		r := g.Find(name)
+		if n := testing.AllocsPerRun(100, func() { dst = g.AppendObservations(dst[:0], r, e) }); n > most {
+			t.Errorf("%s: %g allocations, want %g", name, n, most)
+		}
+	}
+	if len(dst) > 1 {
+		t.Error("more than one observation")
+	}
+}
+
 // TestCorrelationOrder states that the order of delivery changes nothing.
 func TestCorrelationOrder(t *testing.T) {
 	rules := "title: c\nname: c\ncorrelation:\n  type: temporal\n  rules: [failed, login]\n  group-by: [user]\n  timespan: 10s\n---\ntitle: d\nname: d\ncorrelation:\n  type: value_count\n  rules: [left]\n  group-by: [user]\n  timespan: 20s\n  condition: {field: value, gte: 3}\n"

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"cmp"
+	"encoding/binary"
 	"maps"
 	"math"
 	"slices"
@@ -18,10 +19,28 @@ type Observation struct {
 	time        int64
 	ref         string
 	actor       string
-	group       []string
+	group       string  // the values of the group-by fields; see joined
 	key         string  // what value_count counts
 	number      float64 // what the other value types add up
+	more        *more   // nil where there is one value
 	carry       []string
+}
+
+// more is the second and further values of an observation whose field is an array.
+type more struct {
+	keys    []string
+	numbers []float64
+}
+
+// maxElements is how many values of one event count.
+const maxElements = 1000
+
+// weight is what an observation takes of the bound.
+func (o *Observation) weight() int {
+	if o.more == nil {
+		return 1
+	}
+	return 1 + len(o.more.keys) + len(o.more.numbers)
 }
 
 // CorrelationMatch is one match of a correlation.
@@ -53,62 +72,204 @@ type counted struct {
 // empty for a rule that no correlation refers to. Events without a time or
 // without one of the group-by fields take no part.
 func (g *Engine) Observe(r *Rule, e *event.Event) []Observation {
-	var out []Observation
+	return g.AppendObservations(nil, r, e)
+}
+
+// AppendObservations appends to dst what Observe returns. It allocates nothing for
+// a rule that no correlation refers to.
+func (g *Engine) AppendObservations(dst []Observation, r *Rule, e *event.Event) []Observation {
+	if len(r.counted) == 0 {
+		return dst
+	}
+	t := e.Time()
+	if t.IsZero() {
+		return dst
+	}
+	ref, actor := "", "" // the same for all
 	for _, k := range r.counted {
 		c := k.by.Correlation
-		t := e.Time()
-		if t.IsZero() {
-			continue
-		}
 		f := &c.feeds[k.as]
 		o := Observation{correlation: k.by, rule: k.as, time: t.UnixMilli()}
 		var ok bool
-		o.group, ok = texts(e, f.groupAt, true)
+		if o.group, ok = groupOf(e, f.groupAt); !ok || !o.count(c, e, f.valuesAt) {
+			continue
+		}
+		if ref == "" {
+			ref, actor = e.Ref(), e.Actor()
+		}
+		o.ref, o.actor, o.carry = ref, actor, texts(e, f.carryAt)
+		dst = append(dst, o)
+	}
+	return dst
+}
+
+// groupOf joins the values of the group-by fields; of an array the first counts.
+func groupOf(e *event.Event, slots []event.Slot) (string, bool) {
+	var space [128]byte
+	buf := space[:0]
+	for _, s := range slots {
+		text, ok := firstOf(e.Values(s))
 		if !ok {
-			continue
+			return "", false
 		}
-		values, has := texts(e, f.valuesAt, true)
-		if !has {
-			continue
+		if len(slots) == 1 {
+			return string(text), true
 		}
-		if ok = o.setValues(c, values); !ok {
-			continue
-		}
-		o.ref, o.actor = e.Ref(), e.Actor()
-		o.carry, _ = texts(e, f.carryAt, false)
-		out = append(out, o)
+		buf = binary.AppendUvarint(buf, uint64(len(text)))
+		buf = append(buf, text...)
+	}
+	return string(buf), true
+}
+
+// joined is one text for several that no others can give: a single text itself,
+// else each behind its length.
+func joined(texts []string) string {
+	if len(texts) == 1 {
+		return texts[0]
+	}
+	var buf []byte
+	for _, t := range texts {
+		buf = append(binary.AppendUvarint(buf, uint64(len(t))), t...)
+	}
+	return string(buf)
+}
+
+// split undoes joined for n texts.
+func split(s string, n int) []string {
+	if n == 0 {
+		return nil
+	}
+	if n == 1 {
+		return []string{s}
+	}
+	out := make([]string, 0, n)
+	for range n {
+		length, size := binary.Uvarint([]byte(s[:min(len(s), binary.MaxVarintLen64)]))
+		end := size + int(length)
+		out = append(out, s[size:end])
+		s = s[end:]
 	}
 	return out
 }
 
+func firstOf(values []event.Value) ([]byte, bool) {
+	for i := range values {
+		if values[i].Kind != event.Null {
+			return values[i].Text, true
+		}
+	}
+	return nil, false
+}
+
+// count takes what the correlation counts from an event: every element where a
+// field is an array, and every combination where it counts several fields.
+func (o *Observation) count(c *Correlation, e *event.Event, slots []event.Slot) bool {
+	switch {
+	case c.Type == EventCount || c.Type == Temporal || c.Type == TemporalOrdered:
+		return !slices.ContainsFunc(slots, func(s event.Slot) bool { return missing(e.Values(s)) })
+	case c.Type != ValueCount:
+		n := 0
+		for _, v := range e.Values(slots[0]) {
+			if x, ok := number(v.Text); ok && n < maxElements {
+				n += o.addNumber(x, n)
+			}
+		}
+		return n > 0
+	case len(slots) == 1:
+		n := 0
+		for _, v := range e.Values(slots[0]) {
+			if isValue(v) && n < maxElements {
+				o.addKey(string(v.Text), n)
+				n++
+			}
+		}
+		return n > 0
+	}
+	lists := make([][]string, len(slots))
+	for i, s := range slots {
+		for _, v := range e.Values(s) {
+			if isValue(v) && len(lists[i]) < maxElements {
+				lists[i] = append(lists[i], string(v.Text))
+			}
+		}
+		if len(lists[i]) == 0 {
+			return false
+		}
+	}
+	at := make([]int, len(lists)) // counts through the combinations as an odometer
+	one := make([]string, len(lists))
+	for n := range maxElements {
+		for i := range lists {
+			one[i] = lists[i][at[i]]
+		}
+		o.addKey(joined(one), n)
+		i := len(at) - 1
+		for ; i >= 0; i-- {
+			if at[i]++; at[i] < len(lists[i]) {
+				break
+			}
+			at[i] = 0
+		}
+		if i < 0 {
+			break
+		}
+	}
+	return true
+}
+
+// isValue leaves out nulls and empty arrays.
+func isValue(v event.Value) bool { return v.Kind != event.Null && v.Kind != event.Array }
+
+func (o *Observation) addKey(key string, n int) {
+	switch {
+	case n == 0:
+		o.key = key
+		return
+	case o.more == nil:
+		o.more = &more{}
+	}
+	o.more.keys = append(o.more.keys, key)
+}
+
+// addNumber returns how many numbers it added: infinity would never leave a sum.
+func (o *Observation) addNumber(x float64, n int) int {
+	switch {
+	case math.IsInf(x, 0) || math.IsNaN(x):
+		return 0
+	case n == 0:
+		o.number = x
+		return 1
+	case o.more == nil:
+		o.more = &more{}
+	}
+	o.more.numbers = append(o.more.numbers, x)
+	return 1
+}
+
+// setValues is count for the values that a correlation below carried up.
 func (o *Observation) setValues(c *Correlation, values []string) bool {
 	switch c.Type {
 	case EventCount, Temporal, TemporalOrdered:
 		return true
 	case ValueCount:
-		o.key = strings.Join(values, "\x00")
+		o.key = joined(values)
 		return true
 	}
-	n, ok := number([]byte(values[0]))
-	o.number = n
-	return ok
+	x, ok := number([]byte(values[0]))
+	return ok && o.addNumber(x, 0) > 0
 }
 
-func texts(e *event.Event, slots []event.Slot, need bool) ([]string, bool) {
+// texts returns the first value of each field.
+func texts(e *event.Event, slots []event.Slot) []string {
 	if len(slots) == 0 {
-		return nil, true
+		return nil
 	}
 	out := make([]string, len(slots))
 	for i, s := range slots {
-		vs := e.Values(s)
-		if need && missing(vs) {
-			return nil, false
-		}
-		if len(vs) > 0 && vs[0].Kind != event.Null {
-			out[i] = vs[0].String()
-		}
+		text, _ := firstOf(e.Values(s))
+		out[i] = string(text)
 	}
-	return out, true
+	return out
 }
 
 // Correlator collects observations and finds the correlations among them. The
@@ -153,18 +314,17 @@ func (c *Correlator) add(o Observation) {
 		byKey = map[string]*group{}
 		c.groups[o.correlation] = byKey
 	}
-	key := strings.Join(o.group, "\x00")
-	g := byKey[key]
+	g := byKey[o.group]
 	if g == nil {
-		g = &group{values: o.group}
-		byKey[key] = g
+		g = &group{values: split(o.group, len(o.correlation.Correlation.GroupBy))}
+		byKey[o.group] = g
 	}
-	o.group = nil
+	o.group = ""
 	if n := len(g.entries); n > 0 && g.entries[n-1].actor == o.actor {
 		o.actor = g.entries[n-1].actor // share the text
 	}
 	g.entries = append(g.entries, o)
-	c.held++
+	c.held += o.weight()
 }
 
 // Early returns how many observations were decided without all that belongs to
@@ -219,7 +379,9 @@ func (c *Correlator) release(all bool) {
 				n = old
 			}
 			if n > 0 {
-				c.held -= n
+				for i := range g.entries[:n] {
+					c.held -= g.entries[i].weight()
+				}
 				g.entries = slices.Clone(g.entries[n:])
 			}
 			if len(g.entries) == 0 {
@@ -300,10 +462,11 @@ func (c *Correlator) found(r *Rule, g *group, entries []Observation, value float
 			}
 			f := &p.feeds[i]
 			o := Observation{correlation: parent, rule: i, time: last.time, ref: m.Refs[0], actor: m.Actor}
-			var ok bool
-			if o.group, ok = carried(f.group); !ok {
+			group, ok := carried(f.group)
+			if !ok {
 				continue
 			}
+			o.group = joined(group)
 			values, ok := carried(f.values)
 			if !ok || !o.setValues(p, values) {
 				continue

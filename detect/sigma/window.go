@@ -142,7 +142,8 @@ func (c *Correlator) ordered(r *Rule, g *group, all []Observation, until int64) 
 // measure is what a condition is tested on, kept as the window moves.
 type measure struct {
 	c      *Correlation
-	n      int
+	n      int // events
+	values int // numbers
 	rules  []int
 	keys   map[string]int
 	sum    float64
@@ -167,11 +168,27 @@ func (m *measure) add(o *Observation) {
 		m.rules[o.rule]++
 	case ValueCount:
 		m.keys[o.key]++
-	case ValueSum, ValueAvg:
-		m.sum += o.number
-	case ValuePercentile, ValueMedian:
-		i, _ := slices.BinarySearch(m.sorted, o.number)
-		m.sorted = slices.Insert(m.sorted, i, o.number)
+		if o.more != nil {
+			for _, k := range o.more.keys {
+				m.keys[k]++
+			}
+		}
+	case ValueSum, ValueAvg, ValuePercentile, ValueMedian:
+		m.addNumber(o.number)
+		if o.more != nil {
+			for _, x := range o.more.numbers {
+				m.addNumber(x)
+			}
+		}
+	}
+}
+
+func (m *measure) addNumber(x float64) {
+	m.values++
+	m.sum += x
+	if m.c.Type == ValuePercentile || m.c.Type == ValueMedian {
+		i, _ := slices.BinarySearch(m.sorted, x)
+		m.sorted = slices.Insert(m.sorted, i, x)
 	}
 }
 
@@ -181,15 +198,33 @@ func (m *measure) remove(o *Observation) {
 	case Temporal:
 		m.rules[o.rule]--
 	case ValueCount:
-		if m.keys[o.key]--; m.keys[o.key] == 0 {
-			delete(m.keys, o.key)
+		m.removeKey(o.key)
+		if o.more != nil {
+			for _, k := range o.more.keys {
+				m.removeKey(k)
+			}
 		}
-	case ValueSum, ValueAvg:
-		m.sum -= o.number
-	case ValuePercentile, ValueMedian:
-		if i, ok := slices.BinarySearch(m.sorted, o.number); ok {
-			m.sorted = slices.Delete(m.sorted, i, i+1)
+	case ValueSum, ValueAvg, ValuePercentile, ValueMedian:
+		m.removeNumber(o.number)
+		if o.more != nil {
+			for _, x := range o.more.numbers {
+				m.removeNumber(x)
+			}
 		}
+	}
+}
+
+func (m *measure) removeKey(k string) {
+	if m.keys[k]--; m.keys[k] == 0 {
+		delete(m.keys, k)
+	}
+}
+
+func (m *measure) removeNumber(x float64) {
+	m.values--
+	m.sum -= x
+	if i, ok := slices.BinarySearch(m.sorted, x); ok {
+		m.sorted = slices.Delete(m.sorted, i, i+1)
 	}
 }
 
@@ -203,7 +238,7 @@ func (m *measure) holds() (bool, float64) {
 	case ValueSum:
 		v = m.sum
 	case ValueAvg:
-		v = m.sum / float64(m.n)
+		v = m.sum / float64(m.values)
 	case ValuePercentile, ValueMedian:
 		v = percentile(m.sorted, m.c.Percentile)
 	case Temporal:
