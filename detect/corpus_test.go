@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"compress/gzip"
 
 	"github.com/bartizan-security/bartizan/catalog"
 	"github.com/bartizan-security/bartizan/detect"
