@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -395,19 +396,45 @@ func TestPlacesMistakes(t *testing.T) {
 	}
 }
 
+// FuzzRead: whatever a state file holds is refused or can be judged by, added to
+// and written.
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
-	s := baseline.New()
-	if err := s.Write(&b); err != nil {
+	if err := learn(f, usual()[:60]).Write(&b); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b.Bytes())
+	z, err := zstd.NewReader(&b)
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"format":"bartizan baseline","version":2,"count":1}` + "\n" + `{"key":"arn:aws:iam::111122223333:user/bob","first":"2026-01-05T00:00:00Z","last":"2026-02-05T00:00:00Z","events":99,"calls":null,"full":["calls"],"weeks":[{"w":2922,"h":[1]},{"w":2922}],"days":[{"d":1},{"d":1,"s":3}]}`))
+	monday := monday.AddDate(0, 0, 42)
+	var odd []ev
+	for i := range 25 {
+		odd = append(odd, ev{at: monday.Add(time.Duration(i) * time.Second), who: "bob", call: "secretsmanager:GetSecretValue", secret: fmt.Sprint(i), id: fmt.Sprint(i)})
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := baseline.Read(bytes.NewReader(data))
+		s, err := baseline.Read(bytes.NewReader(packed(t, string(data))))
 		if err != nil {
+			if !errors.Is(err, baseline.ErrState) {
+				t.Fatalf("error %v is no ErrState", err)
+			}
 			return
 		}
-		judge(t, s, baseline.Options{}, []ev{{at: monday, who: "bob", call: "iam:CreateUser"}})
+		judge(t, s, baseline.Options{MinDays: 1, MinEvents: 1}, odd)
+		l := baseline.NewLearner(s)
+		for _, v := range odd {
+			l.Add(v.event(t))
+		}
+		l.Finish()
+		if err := s.Write(io.Discard); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 
