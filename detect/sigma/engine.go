@@ -17,7 +17,8 @@ type Options struct {
 	Fields []string
 }
 
-// Engine is an immutable set of compiled rules, safe for concurrent use.
+// Engine is a set of compiled rules, safe for concurrent use. It does not change
+// but for what its matchers have found out of it, which changes no outcome.
 type Engine struct {
 	rules        []*Rule
 	schema       *event.Schema
@@ -25,6 +26,7 @@ type Engine struct {
 	correlations []*Rule
 	warnings     []string
 	byName       *byName
+	grown        grown
 	memos        int // how many tests are remembered while an event is matched
 }
 

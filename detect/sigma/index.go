@@ -2,7 +2,9 @@ package sigma
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
@@ -22,11 +24,40 @@ type index struct {
 
 // branch is the rules that the values on the way to it leave, and what to ask next.
 type branch struct {
-	rules     []*Rule
-	dimension int // len(index.dimensions): nothing
-	below     map[string]*branch
+	left
+	way   string // the values
+	below map[string]*branch
 
 	asked, missed int
+}
+
+// left is what is known of a branch by whoever has grown it.
+type left struct {
+	rules     []*Rule
+	dimension int // len(index.dimensions): nothing
+}
+
+// grown is what the matchers of an engine have found out, so that each finds out
+// the same but once.
+type grown struct {
+	mu sync.Mutex
+	by map[string]left // by way
+}
+
+func (g *grown) get(way string) (left, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, ok := g.by[way]
+	return l, ok
+}
+
+func (g *grown) put(way string, l left) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.by == nil || len(g.by) >= maxBranches {
+		g.by = map[string]left{}
+	}
+	g.by[way] = l
 }
 
 // A branch whose values keep being new asks for them no longer.
@@ -49,7 +80,7 @@ func newIndex(g *Engine) *index {
 		}
 		x.dimensions = append(x.dimensions, slots)
 	}
-	x.root = &branch{rules: g.byKind[event.CloudTrail]}
+	x.root = &branch{left: left{rules: g.byKind[event.CloudTrail]}}
 	return x
 }
 
@@ -84,13 +115,13 @@ func (x *index) read(m *Matcher, slots []event.Slot) bool {
 		vs := m.event.Values(s)
 		switch {
 		case len(vs) == 0:
-			x.key = append(x.key, 0, 0)
+			x.key = append(x.key, 0)
 		case len(vs) > 1 || len(vs[0].Text) > maxKey:
 			return false
 		default:
-			x.key = append(x.key, byte(vs[0].Kind))
+			n := len(vs[0].Text)
+			x.key = append(x.key, byte(vs[0].Kind), byte(n), byte(n>>8)) // with its length, no two lists of values read the same
 			x.key = append(x.key, vs[0].Text...)
-			x.key = append(x.key, 0)
 		}
 	}
 	return true
@@ -101,28 +132,39 @@ func (x *index) grow(m *Matcher, b *branch) *branch {
 	if x.branches++; x.branches > maxBranches {
 		x.root.below, x.branches = nil, 1
 	}
-	for d := range x.dimensions[:b.dimension+1] {
-		x.know(d, true)
-	}
-	next := &branch{}
-	try := b.rules
-	if b == x.root {
-		try = x.engine.byName.candidates(m)
-	}
-	for _, r := range try {
-		if slices.ContainsFunc(r.conditions, func(c *expr) bool { return c.partial(m, x.known) != no }) {
-			next.rules = append(next.rules, r)
-		}
-	}
-	next.dimension = x.ask(next.rules, b.dimension+1)
-	for d := range x.dimensions[:b.dimension+1] {
-		x.know(d, false)
+	next := &branch{way: b.way + strconv.Itoa(b.dimension) + string(x.key)}
+	var ok bool
+	if next.left, ok = x.engine.grown.get(next.way); !ok {
+		next.left = x.leave(m, b)
+		x.engine.grown.put(next.way, next.left)
 	}
 	if b.below == nil {
 		b.below = map[string]*branch{}
 	}
 	b.below[string(x.key)] = next
 	return next
+}
+
+// leave returns the rules of a branch that the event's values do not refute.
+func (x *index) leave(m *Matcher, b *branch) left {
+	for d := range x.dimensions[:b.dimension+1] {
+		x.know(d, true)
+	}
+	try := b.rules
+	if b == x.root {
+		try = x.engine.byName.candidates(m)
+	}
+	var l left
+	for _, r := range try {
+		if slices.ContainsFunc(r.conditions, func(c *expr) bool { return c.partial(m, x.known) != no }) {
+			l.rules = append(l.rules, r)
+		}
+	}
+	l.dimension = x.ask(l.rules, b.dimension+1)
+	for d := range x.dimensions[:b.dimension+1] {
+		x.know(d, false)
+	}
+	return l
 }
 
 func (x *index) know(dimension int, known bool) {
