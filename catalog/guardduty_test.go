@@ -33,12 +33,15 @@ type claim struct {
 	Example int // of the rule's positive examples, from 1
 	Terms   []string
 	Case    string
+
+	Incident string
 }
 
 var (
 	findingType = regexp.MustCompile(`^[A-Za-z]+:[A-Za-z0-9]+/[A-Za-z&]+[A-Za-z.!]*(?:\.[A-Z])?(?:![A-Za-z]+)?$`)
 	coveredBy   = regexp.MustCompile("^`([a-z0-9_]+)` example ([1-9])$")
 	baselined   = regexp.MustCompile("^(`baseline/[a-z-]+`(?: \\+ `baseline/[a-z-]+`)*) case ([a-z-]+)$")
+	joinedTo    = regexp.MustCompile("^an incident, case ([a-z-]+)$")
 	needs       = regexp.MustCompile(`^no: (.+)$`)
 	ownList     = regexp.MustCompile("^own list: `([a-z_]+)`$")
 	claimed     = regexp.MustCompile(`Of (\d+) types, (\d+) are covered, and (\d+) more with a list of your own\.`)
@@ -94,8 +97,10 @@ func readCoverage(t *testing.T) (rows []coverageRow, reasons map[string]bool, nu
 				r.Claims = append(r.Claims, claim{Rule: m[1], Example: n})
 			} else if m := baselined.FindStringSubmatch(text); m != nil {
 				r.Claims = append(r.Claims, claim{Terms: strings.Split(strings.ReplaceAll(m[1], "`", ""), " + "), Case: m[2]})
+			} else if m := joinedTo.FindStringSubmatch(text); m != nil {
+				r.Claims = append(r.Claims, claim{Incident: m[1]})
 			} else {
-				t.Errorf("%s: %q names neither a rule with its example, nor terms of the baseline with their case, nor what is needed", r.Type, text)
+				t.Errorf("%s: %q names neither a rule with its example, nor terms of the baseline or an incident with their case, nor what is needed", r.Type, text)
 			}
 		}
 		rows = append(rows, r)
@@ -132,9 +137,12 @@ func TestGuardDutyCoverage(t *testing.T) {
 		}
 		count++
 		for _, cl := range r.Claims {
-			if cl.Case != "" {
+			switch {
+			case cl.Case != "":
 				checkBaseline(t, r.Type, cl)
-			} else {
+			case cl.Incident != "":
+				checkIncident(t, r.Type, cl.Incident)
+			default:
 				checkRule(t, r.Type, cl, engine, examples)
 			}
 		}
