@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -33,32 +34,38 @@ func clip(s string) string {
 
 // subject is whose habits an event belongs to, and its peers: the sessions of
 // Identity Center users of one permission set, the users of one account. Sessions
-// of other roles are the role's, as their names change from run to run.
+// of other roles are the role's, as their names change from run to run, and those
+// of GetFederationToken are the user's who asked for them. Calls that services
+// make for themselves are nobody's.
 func subject(e *event.Event) (key, group string, person bool) {
-	switch e.Get("userIdentity.type") {
-	case "AWSService", "AWSAccount":
+	typ := e.Get("userIdentity.type")
+	if typ == "AWSService" || typ == "AWSAccount" {
 		return "", "", false
 	}
 	actor := e.Actor()
-	if role := e.Issuer(); role != "" && !strings.Contains(actor, ":federated-user/") {
-		if strings.Contains(role, ":role/aws-reserved/sso.amazonaws.com/") {
+	if issuer := e.Issuer(); strings.Contains(issuer, ":role/") {
+		if strings.Contains(issuer, ":role/aws-reserved/sso.amazonaws.com/") {
 			if i := strings.LastIndexByte(actor, '/'); i >= 0 {
-				return clip(role + actor[i:]), clip(role), true
+				return clip(issuer + actor[i:]), clip(issuer), true
 			}
 		}
-		if strings.Contains(role, ":role/aws-service-role/") {
+		if strings.Contains(issuer, ":role/aws-service-role/") {
 			return "", "", false
 		}
-		return clip(role), "", false
+		return clip(issuer), "", false
+	} else if issuer != "" {
+		actor = issuer
 	}
-	switch actor {
-	case "", "HIDDEN_DUE_TO_SECURITY_REASONS": // a sign-in with a name that is none
+	switch {
+	case actor == "", actor == "HIDDEN_DUE_TO_SECURITY_REASONS": // a sign-in with a name that is none
+		return "", "", false
+	case !strings.HasPrefix(actor, "arn:") && (typ == "" || e.Get("userIdentity.invokedBy") != ""):
 		return "", "", false
 	}
-	if account := e.Account(); account != "" {
+	if account := cmp.Or(e.Get("userIdentity.accountId"), e.Account()); account != "" {
 		group = "users of " + clip(account)
 	}
-	return clip(actor), group, true
+	return clip(actor), group, typ != "WebIdentityUser"
 }
 
 // call is an API with its service: iam:CreateUser.

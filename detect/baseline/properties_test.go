@@ -328,3 +328,62 @@ func TestRefusalsWithoutRoom(t *testing.T) {
 		t.Errorf("%q", terms(got))
 	}
 }
+
+// TestTwice: an event that two trails deliver is learned and judged once.
+func TestTwice(t *testing.T) {
+	past := usual()
+	want := learn(t, past)
+	if diff := cmp.Diff(want, learn(t, append(past, past...)), sameState); diff != "" {
+		t.Errorf("learned twice (-once +twice):\n%s", diff)
+	}
+	nine := monday.AddDate(0, 0, 42).Add(9 * time.Hour)
+	var day []ev
+	for i := range 3 { // six of three are no burst
+		v := ev{at: nine.Add(time.Duration(i) * time.Second), who: "bob", call: "lambda:UpdateFunctionCode", err: "AccessDenied", id: fmt.Sprint("d", i)}
+		day = append(day, v, v)
+	}
+	day = append(day, ev{at: nine.Add(time.Minute), who: "bob", call: "lambda:UpdateFunctionCode", id: "ok"})
+	for i := range 15 { // nor are thirty events of fifteen a busy hour
+		v := ev{at: nine.Add(5*time.Hour + time.Duration(i)*time.Second), who: "bob", call: "s3:ListBuckets", id: fmt.Sprint("l", i)}
+		day = append(day, v, v)
+	}
+	if got, _ := judge(t, want, baseline.Options{Threshold: 0.1}, day); len(got) != 0 {
+		t.Errorf("%q", terms(got))
+	}
+}
+
+// TestSubjects: whose habits a call belongs to.
+func TestSubjects(t *testing.T) {
+	for _, c := range []struct{ name, identity, want string }{
+		{"a user", `{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/bob","accountId":"111122223333","userName":"bob"}`, "arn:aws:iam::111122223333:user/bob of users of 111122223333"},
+		{"the root user", `{"type":"Root","arn":"arn:aws:iam::111122223333:root","accountId":"111122223333"}`, "arn:aws:iam::111122223333:root of users of 111122223333"},
+		{"a role", `{"type":"AssumedRole","arn":"arn:aws:sts::111122223333:assumed-role/app/x","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::111122223333:role/app"}}}`, "arn:aws:iam::111122223333:role/app of "},
+		{"a person of Identity Center", `{"type":"AssumedRole","arn":"arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Dev_1/eve","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_1"}}}`,
+			"arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_1/eve of arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_1"},
+		{"a role that only has the name", `{"type":"AssumedRole","arn":"arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Dev_1/eve","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_1"}}}`, "arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_1 of "},
+		{"a session that a user asked for", `{"type":"FederatedUser","arn":"arn:aws:sts::111122223333:federated-user/x","accountId":"111122223333","sessionContext":{"sessionIssuer":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/bob"}}}`, "arn:aws:iam::111122223333:user/bob of users of 111122223333"},
+		{"a user of another account", `{"type":"IAMUser","arn":"arn:aws:iam::444455556666:user/eve","accountId":"444455556666"}`, "arn:aws:iam::444455556666:user/eve of users of 444455556666"},
+		{"a service", `{"type":"AWSService","invokedBy":"backup.amazonaws.com"}`, ""},
+		{"a service without a type", `{"accountId":"111122223333","invokedBy":"ec2.amazonaws.com"}`, ""},
+		{"a service-linked role", `{"type":"AssumedRole","arn":"arn:aws:sts::111122223333:assumed-role/AWSServiceRoleForConfig/x","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::111122223333:role/aws-service-role/config.amazonaws.com/AWSServiceRoleForConfig"}}}`, ""},
+		{"a foreign account", `{"type":"AWSAccount","accountId":"444455556666","principalId":"AIDAX"}`, ""},
+		{"a sign-in with a mistyped name", `{"type":"IAMUser","accountId":"111122223333","userName":"HIDDEN_DUE_TO_SECURITY_REASONS"}`, ""},
+		{"nobody", `{}`, ""},
+	} {
+		e, err := event.Parse(schema, event.CloudTrail, []byte(`{"eventVersion":"1.11","eventTime":"2026-01-05T09:00:00Z","eventID":"x","eventSource":"ec2.amazonaws.com","eventName":"RunInstances","recipientAccountId":"111122223333","sourceIPAddress":"198.51.100.7","userIdentity":`+c.identity+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := baseline.New()
+		l := baseline.NewLearner(s)
+		l.Add(e)
+		l.Finish()
+		got := ""
+		for key, p := range s.Principals {
+			got += key + " of " + p.Group
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -103,8 +104,14 @@ type windows struct {
 	late      int64
 	crowd     int64 // events of strangers beyond the bound
 	unknown   int64 // events without a time or caller
+	twice     int64 // deliveries of events that had come
 	places    *Places
 	words     intern
+
+	// Events that came before, in two generations.
+	young, old map[uint64]struct{}
+	hash       maphash.Seed
+	identity   []byte
 }
 
 type windowKey struct {
@@ -113,7 +120,28 @@ type windowKey struct {
 }
 
 func newWindows(settle func(*window)) *windows {
-	return &windows{open: map[windowKey]*window{}, settle: settle, words: intern{}}
+	return &windows{open: map[windowKey]*window{}, settle: settle, words: intern{}, young: map[uint64]struct{}{}, hash: maphash.MakeSeed()}
+}
+
+const maxRemembered = 200_000 // events of each generation
+
+// before reports whether an event came before: a trail of the account and one of
+// the organization deliver the same.
+func (ws *windows) before(e *event.Event) bool {
+	ws.identity = e.AppendIdentity(ws.identity[:0])
+	if len(ws.identity) == 0 {
+		return false
+	}
+	h := maphash.Bytes(ws.hash, ws.identity)
+	if _, ok := ws.young[h]; ok {
+		return true
+	}
+	_, ok := ws.old[h]
+	if len(ws.young) >= maxRemembered {
+		ws.old, ws.young = ws.young, map[uint64]struct{}{}
+	}
+	ws.young[h] = struct{}{}
+	return ok
 }
 
 // isTime tells times that a log of AWS can have from nonsense.
@@ -128,6 +156,10 @@ func (ws *windows) add(e *event.Event) bool {
 	key, group, person := subject(e)
 	if !isTime(t) || key == "" {
 		ws.unknown++
+		return false
+	}
+	if ws.before(e) {
+		ws.twice++
 		return false
 	}
 	t = t.UTC()
