@@ -1,8 +1,8 @@
 package compile
 
 import (
-	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,45 +27,59 @@ var trailColumns = strings.Fields(`eventversion eventtime eventsource eventname 
 // jsonColumns hold JSON text.
 var jsonColumns = strings.Fields(`requestparameters responseelements additionaleventdata serviceeventdetails`)
 
-// flowColumns are those of a table of VPC flow logs, fields of all versions.
-// https://docs.aws.amazon.com/athena/latest/ug/vpc-flow-logs-create-table-statement.html
-var flowColumns = strings.Fields(`version account_id interface_id srcaddr dstaddr srcport dstport protocol packets bytes start end action log_status
-	vpc_id subnet_id instance_id tcp_flags type pkt_srcaddr pkt_dstaddr region az_id sublocation_type sublocation_id pkt_src_aws_service
-	pkt_dst_aws_service flow_direction traffic_path ecs_cluster_arn ecs_cluster_name ecs_container_instance_arn ecs_container_instance_id
-	ecs_container_id ecs_second_container_id ecs_service_name ecs_task_definition_arn ecs_task_arn ecs_task_id reject_reason`)
+// flowColumns are those of the table of VPC flow logs, versions 2 to 5; numbers
+// are so marked. https://docs.aws.amazon.com/athena/latest/ug/vpc-flow-logs-create-table-statement.html
+var flowColumns = map[string]bool{
+	"version": true, "account_id": false, "interface_id": false, "srcaddr": false, "dstaddr": false, "srcport": true,
+	"dstport": true, "protocol": true, "packets": true, "bytes": true, "start": true, "end": true, "action": false,
+	"log_status": false, "vpc_id": false, "subnet_id": false, "instance_id": false, "tcp_flags": true, "type": false,
+	"pkt_srcaddr": false, "pkt_dstaddr": false, "region": false, "az_id": false, "sublocation_type": false,
+	"sublocation_id": false, "pkt_src_aws_service": false, "pkt_dst_aws_service": false, "flow_direction": false,
+	"traffic_path": true,
+}
+
+// flowDefault are the columns of version 2.
+var flowDefault = strings.Fields(`version account_id interface_id srcaddr dstaddr srcport dstport protocol packets bytes start end action log_status`)
 
 type sqlCompiler struct {
 	res  *Result
 	flow bool
+	used []string // columns beyond version 2 of the flow logs
+}
+
+// column is where a field is found.
+type column struct {
+	sql     string   // the value as text or number; NULL where it is missing or null
+	raw     string   // the column, whatever stands in it
+	path    []string // within a column of JSON
+	json    bool
+	numeric bool
 }
 
 func (r *Result) athena() Fidelity {
-	r.inSQL()
-	return r.Fidelity
-}
-
-func (r *Result) inSQL() {
 	kind := only(r.Rule, event.CloudTrail, event.VPCFlow)
 	if kind == "" {
-		r.refuse("the tables for CloudTrail and VPC flow logs are known, not one for %s", names(r.Rule.Logs()))
-		return
+		r.refuse("queries are written for the tables of CloudTrail and VPC flow logs, not for %s", names(r.Rule.Logs()))
+		return Refused
 	}
 	r.Fidelity = Exact
-	c := &sqlCompiler{r, kind == event.VPCFlow}
+	c := &sqlCompiler{res: r, flow: kind == event.VPCFlow}
 	table, order := "cloudtrail_logs", "eventtime"
 	if c.flow {
 		table, order = "vpc_flow_logs", `"start"`
 	}
 	if r.Rule.Correlation != nil {
 		c.correlation(table)
-		return
-	}
-	where, ok := c.where(r.Rule)
-	if !ok {
+	} else if where, ok := c.where(r.Rule); ok {
+		r.SQL = fmt.Sprintf("SELECT *\nFROM %s\nWHERE %s\nORDER BY %s", table, where, order)
+	} else {
 		r.refuse("SQL over this table can express nothing of the condition: %s", strings.Join(r.Reasons, "; "))
-		return
 	}
-	r.SQL = fmt.Sprintf("SELECT *\nFROM %s\nWHERE %s\nORDER BY %s", table, where, order)
+	if len(c.used) > 0 && r.SQL != "" {
+		slices.Sort(c.used)
+		r.Notes = append(r.Notes, "the table must have these columns, which are not in version 2 of the flow logs: "+strings.Join(slices.Compact(c.used), ", "))
+	}
+	return r.Fidelity
 }
 
 func (c *sqlCompiler) where(r *sigma.Rule) (string, bool) {
@@ -76,84 +90,37 @@ func (c *sqlCompiler) where(r *sigma.Rule) (string, bool) {
 	return b.build(r.Condition(), true)
 }
 
-// correlation counts in a window that slides, as the rule does.
-func (c *sqlCompiler) correlation(table string) {
-	corr := c.res.Rule.Correlation
-	base := c.res.Rule.Base()
-	bounds := corr.Bounds()
-	if corr.Type != sigma.EventCount || slices.ContainsFunc(bounds, func(b sigma.Comparison) bool { return b.Op != "gte" && b.Op != "gt" }) || len(bounds) == 0 {
-		c.res.refuse("a correlation of type %s with these conditions has no form in SQL that finds the same; event_count with gte or gt has", corr.Type)
-		return
-	}
-	var wheres, groups []string
-	for _, b := range base {
-		where, ok := c.where(b)
-		if !ok {
-			c.res.refuse("SQL over this table can express nothing of the rule %s", b.Key())
-			return
-		}
-		wheres = append(wheres, where)
-	}
-	for _, g := range corr.GroupBy {
-		col, path, ok := c.column(g)
-		if !ok {
-			c.res.refuse("the table has no column for %s, by which the rule groups", g)
-			return
-		}
-		groups = append(groups, scalar(col, path))
-	}
-	at := "from_iso8601_timestamp(eventtime)"
-	if c.flow {
-		at = `from_unixtime("start")`
-	}
-	partition, present := "", ""
-	if len(groups) > 0 {
-		partition = "PARTITION BY " + strings.Join(groups, ", ") + " "
-		for _, g := range groups {
-			present += "\n    AND " + g + " IS NOT NULL"
-		}
-	}
-	c.res.widen("where one match follows another, the rule counts anew and this query goes on counting")
-	var having []string
-	for _, b := range bounds {
-		having = append(having, fmt.Sprintf("matches %s %v", map[string]string{"gte": ">=", "gt": ">"}[b.Op], b.Want))
-	}
-	c.res.SQL = fmt.Sprintf("SELECT *\nFROM (\n  SELECT *, count(*) OVER (%sORDER BY %s RANGE BETWEEN INTERVAL '%d' SECOND PRECEDING AND CURRENT ROW) AS matches\n  FROM %s\n  WHERE (%s)%s\n)\nWHERE %s",
-		partition, at, int(corr.Timespan.Seconds()), table, strings.Join(wheres, "\n  OR "), present, strings.Join(having, " AND "))
-}
-
 // column returns the column of a field, and the path within it where it is JSON.
-func (c *sqlCompiler) column(field string) (col string, path []string, ok bool) {
+func (c *sqlCompiler) column(field string) (col column, ok bool) {
 	if c.flow {
 		name := strings.ReplaceAll(field, "-", "_")
-		if !slices.Contains(flowColumns, name) {
-			return "", nil, false
+		numeric, ok := flowColumns[name]
+		if ok && !slices.Contains(flowDefault, name) {
+			c.used = append(c.used, name)
 		}
-		return `CAST("` + name + `" AS varchar)`, nil, true
+		col = column{sql: `"` + name + `"`, raw: `"` + name + `"`, numeric: numeric}
+		if !numeric {
+			col.sql = "nullif(" + col.raw + ", '-')" // AWS writes - for no value
+		}
+		return col, ok
 	}
 	lower := strings.ToLower(field)
 	if slices.Contains(trailColumns, lower) {
-		return lower, nil, true
+		return column{sql: lower, raw: lower}, true
 	}
 	head, rest, _ := strings.Cut(field, ".")
 	if head = strings.ToLower(head); slices.Contains(jsonColumns, head) {
+		col = column{sql: head, raw: head, json: true}
 		if rest != "" {
-			path = strings.Split(rest, ".")
+			col.path = strings.Split(rest, ".")
+			col.sql = fmt.Sprintf("json_extract_scalar(%s, %s)", head, quote(jsonPath(col.path)))
 		}
-		return head, path, true
+		return col, true
 	}
-	return "", nil, false
+	return column{}, false
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
-// scalar is the SQL of a field's value as text; NULL for objects and lists.
-func scalar(col string, path []string) string {
-	if len(path) == 0 {
-		return col
-	}
-	return fmt.Sprintf("json_extract_scalar(%s, %s)", col, quote(jsonPath(path)))
-}
 
 func jsonPath(path []string) string {
 	p := "$"
@@ -171,19 +138,26 @@ func (c *sqlCompiler) leaf(t *sigma.Test, over bool) (string, bool) {
 	if t.Field == "" {
 		return drop("the table does not hold whole records")
 	}
-	col, path, ok := c.column(t.Field)
+	col, ok := c.column(t.Field)
 	switch {
 	case !ok:
 		return drop("the table has no column for it")
 	case t.Kind == sigma.TestTime || t.Kind == sigma.TestField:
 		return drop("it is left to the check of the hits")
-	case len(path) > 0:
-		return c.inJSON(t, col, path, over)
-	case slices.Contains(jsonColumns, col):
-		return c.wholeJSON(t, col, over)
-	}
-	if t.Kind == sigma.TestExists {
-		return map[bool]string{true: "(" + col + " IS NOT NULL)", false: "(" + col + " IS NULL)"}[t.Exists], true
+	case len(col.path) > 0:
+		return c.inJSON(t, col, over)
+	case col.json:
+		return c.wholeJSON(t, col.raw, over)
+	case t.Kind == sigma.TestExists:
+		// A null is in the record, and so is a - in a line.
+		if t.Exists == over {
+			return drop("null and missing look the same in the table")
+		}
+		if t.Exists {
+			return "(" + col.sql + " IS NOT NULL)", true
+		}
+		c.res.widen("%s: null and missing look the same in the table", about(t))
+		return "(" + col.sql + " IS NULL)", true
 	}
 	x, exact := c.compare(t, col)
 	if !exact {
@@ -195,19 +169,30 @@ func (c *sqlCompiler) leaf(t *sigma.Test, over bool) (string, bool) {
 			return "", false
 		}
 	}
-	x = "coalesce(" + cmp.Or(x, "false") + ", false)"
+	x = certain(x)
+	if t.Null && x == "false" {
+		return "(" + col.sql + " IS NULL)", true
+	}
 	if t.Null {
-		x = "(" + col + " IS NULL OR " + x + ")"
+		x = "(" + col.sql + " IS NULL OR " + x + ")"
 	}
 	return x, true
+}
+
+// certain makes a comparison that is NULL where the value is one of two values.
+func certain(x string) string {
+	if x == "" {
+		return "false"
+	}
+	return "coalesce(" + x + ", false)"
 }
 
 // inJSON compares a field within a JSON column. Where a list is on its way, or
 // it is an object, json_extract_scalar gives NULL: then, over, it will do that
 // the text of the column holds the name and the literal.
-func (c *sqlCompiler) inJSON(t *sigma.Test, col string, path []string, over bool) (string, bool) {
-	v := scalar(col, path)
-	key := fmt.Sprintf(`coalesce(strpos(%s, %s), 0) > 0`, col, quote(path[len(path)-1]+`"`))
+func (c *sqlCompiler) inJSON(t *sigma.Test, in column, over bool) (string, bool) {
+	v, col := in.sql, in.raw
+	key := fmt.Sprintf(`coalesce(strpos(%s, %s), 0) > 0`, col, quote(in.path[len(in.path)-1]+`"`))
 	if t.Kind == sigma.TestExists {
 		c.res.widen("%s: the name is looked for in the text of %s", about(t), col)
 		if t.Exists == over {
@@ -219,14 +204,14 @@ func (c *sqlCompiler) inJSON(t *sigma.Test, col string, path []string, over bool
 		}
 		return "(" + v + " IS NULL)", true
 	}
-	x, exact := c.compare(t, v)
+	x, exact := c.compare(t, in)
 	if !over {
 		if !exact && len(t.Patterns)+len(t.Regexps)+len(t.Networks)+len(t.Numbers) > 0 {
 			c.res.widen("%s: it cannot be excluded exactly", about(t))
 			return "", false
 		}
 		c.res.widen("%s: what is in lists of %s is not excluded", about(t), col)
-		x = "coalesce(" + cmp.Or(x, "false") + ", false)"
+		x = certain(x)
 		if t.Null {
 			x = "(" + x + " OR NOT (" + key + "))"
 		}
@@ -240,7 +225,7 @@ func (c *sqlCompiler) inJSON(t *sigma.Test, col string, path []string, over bool
 	c.res.widen("%s: in lists and objects of %s the text is searched", about(t), col)
 	alternatives := []string{}
 	if exact {
-		alternatives = append(alternatives, "coalesce("+cmp.Or(x, "false")+", false)", "("+v+" IS NULL AND "+inText+")")
+		alternatives = append(alternatives, certain(x), "("+v+" IS NULL AND "+inText+")")
 	} else {
 		alternatives = append(alternatives, "("+inText+")")
 	}
@@ -282,7 +267,7 @@ func (c *sqlCompiler) wholeJSON(t *sigma.Test, col string, over bool) (string, b
 		c.res.widen("%s: whether %s is null or missing does not show", about(t), col)
 		return "", false
 	}
-	x, exact := c.compare(t, col)
+	x, exact := c.compare(t, column{sql: col, raw: col, json: true})
 	c.res.widen("%s: text with escapes in it is let through", about(t))
 	if !exact {
 		return "", false
@@ -292,24 +277,32 @@ func (c *sqlCompiler) wholeJSON(t *sigma.Test, col string, over bool) (string, b
 
 // compare is the SQL of a comparison with a text value, which may be NULL. Where
 // it is not exact, it holds at least where the test does, or is "".
-func (c *sqlCompiler) compare(t *sigma.Test, v string) (string, bool) {
+func (c *sqlCompiler) compare(t *sigma.Test, col column) (string, bool) {
+	v := col.sql
+	if col.numeric {
+		v = "CAST(" + v + " AS varchar)"
+	}
 	folded := "lower(" + v + ")"
 	lower := strings.ToLower
 	if t.Cased {
 		folded, lower = v, func(s string) string { return s }
 	}
 	exact := true
-	var in, tests []string
+	var in, numbers, tests []string
 	byValue := map[int][]string{}
 	for _, p := range t.Patterns {
 		var x string
-		if s := shapeOf(p); s.exact {
+		s := shapeOf(p)
+		switch {
+		case s.lit == "" && !s.exact && !s.one:
+			x = v + " IS NOT NULL"
+		case s.exact:
 			if !t.All {
 				in = append(in, quote(lower(s.lit)))
 				continue
 			}
 			x = folded + " = " + quote(lower(s.lit))
-		} else {
+		default:
 			var b strings.Builder
 			for _, k := range p.Tokens {
 				switch {
@@ -338,11 +331,23 @@ func (c *sqlCompiler) compare(t *sigma.Test, v string) (string, bool) {
 	}
 	for _, n := range t.Numbers {
 		op := map[string]string{"": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}[n.Op]
-		x := fmt.Sprintf("try_cast(%s AS double) %s %s", v, op, strconv.FormatFloat(n.Want, 'f', -1, 64))
-		if n.Op == "" {
-			x = "(" + x + " OR " + v + " = " + quote(n.Text) + ")"
+		want := strconv.FormatFloat(n.Want, 'f', -1, 64)
+		if math.IsInf(n.Want, 0) || math.IsNaN(n.Want) {
+			want = "CAST('" + map[string]string{"+Inf": "Infinity", "-Inf": "-Infinity", "NaN": "NaN"}[want] + "' AS double)"
 		}
-		tests = append(tests, x)
+		switch {
+		case col.numeric && n.Op == "" && !t.All:
+			numbers = append(numbers, want)
+		case col.numeric:
+			tests = append(tests, fmt.Sprintf("%s %s %s", col.sql, op, want))
+		case n.Op == "":
+			tests = append(tests, fmt.Sprintf("(try_cast(%s AS double) = %s OR %s = %s)", v, want, v, quote(n.Text)))
+		default:
+			tests = append(tests, fmt.Sprintf("try_cast(%s AS double) %s %s", v, op, want))
+		}
+	}
+	if len(numbers) > 0 {
+		tests = append(tests, col.sql+" IN ("+strings.Join(numbers, ", ")+")")
 	}
 	for _, p := range t.Networks {
 		tests = append(tests, fmt.Sprintf("contains(%s, try_cast(%s AS ipaddress))", quote(p.String()), v))
@@ -355,7 +360,7 @@ func (c *sqlCompiler) compare(t *sigma.Test, v string) (string, bool) {
 			tests = append(tests, fmt.Sprintf("strpos(%s, %s) > 0", v, quote(re.Needs)))
 			continue
 		}
-		tests = append(tests, fmt.Sprintf("regexp_like(%s, %s)", v, quote(re.Source)))
+		tests = append(tests, fmt.Sprintf("regexp_like(%s, %s)", v, quote(toTheEnd(re.Source))))
 	}
 	if len(tests) == 0 {
 		return "", t.Null // nothing but null
@@ -375,6 +380,35 @@ func valueAt(m map[int][]string, i int) int {
 	}
 	slices.Sort(keys)
 	return keys[i]
+}
+
+// toTheEnd writes $ as \z: to Athena's matcher $ also stands before a line break
+// at the end.
+func toTheEnd(re string) string {
+	var b strings.Builder
+	class := false
+	for i := 0; i < len(re); i++ {
+		switch c := re[i]; {
+		case c == '\\' && i+1 < len(re):
+			b.WriteByte(c)
+			i++
+			b.WriteByte(re[i])
+			continue
+		case c == '[' && !class:
+			class = true
+			for j := i + 1; j < len(re) && (re[j] == '^' || re[j] == ']'); j++ { // a ] that stands first
+				b.WriteByte(re[i])
+				i++
+			}
+		case c == ']':
+			class = false
+		case c == '$' && !class:
+			b.WriteString(`\z`)
+			continue
+		}
+		b.WriteByte(re[i])
+	}
+	return b.String()
 }
 
 // portable reports whether an expression means the same to Athena's matcher.

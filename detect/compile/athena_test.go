@@ -3,14 +3,21 @@ package compile_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/compile"
 	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
@@ -30,6 +37,7 @@ func python(t *testing.T, module string) string {
 
 type rows struct {
 	numbers []int
+	groups  [][]any
 	err     string
 }
 
@@ -37,15 +45,34 @@ func (r *rows) UnmarshalJSON(b []byte) error {
 	if b[0] == '[' {
 		return json.Unmarshal(b, &r.numbers)
 	}
-	var e struct{ Error string }
+	var e struct {
+		Error  string
+		Groups [][]any
+	}
 	err := json.Unmarshal(b, &e)
-	r.err = e.Error
+	r.err, r.groups = e.Error, e.Groups
 	return err
 }
 
-func duckdb(t *testing.T, events []map[string]any, queries map[string]string) map[string]rows {
+type query struct {
+	SQL   string `json:"sql"`
+	Table string `json:"table"`
+	Own   [2]int `json:"own"`
+}
+
+// tableOf is the table that AWS documents for a log.
+var tableOf = map[event.Kind]string{event.CloudTrail: "cloudtrail_logs", event.VPCFlow: "vpc_flow_logs"}
+
+// database is what testdata/athena.py reads.
+type database struct {
+	Tables  map[string][]any `json:"tables"`
+	Shared  map[string]int   `json:"shared"`
+	Queries map[string]query `json:"queries"`
+}
+
+func (d database) run(t *testing.T) map[string]rows {
 	t.Helper()
-	in, err := json.Marshal(map[string]any{"events": events, "queries": queries})
+	in, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,99 +91,186 @@ func duckdb(t *testing.T, events []map[string]any, queries map[string]string) ma
 	return got
 }
 
-// TestAthenaAgrees runs every query in DuckDB over the sample events: exact ones
-// find what the engine finds, wider ones at least that. DuckDB is not Trino; the
-// script beside this test says which functions it renames.
+// TestAthenaAgrees runs every query in DuckDB over the sample events of its log
+// and what is near the rule's own examples: exact ones find what the engine
+// finds, wider ones at least that. DuckDB is not Trino; the script beside this
+// test says which functions it renames.
 func TestAthenaAgrees(t *testing.T) {
 	c := samples(t)
-	var events []map[string]any
-	for _, s := range c.of(event.CloudTrail) {
-		events = append(events, s.doc)
+	d := database{map[string][]any{}, map[string]int{}, map[string]query{}}
+	seen := map[string][]*sample{} // by table
+	for kind, table := range tableOf {
+		for i, s := range c.of(kind) {
+			if len(s.hits) > 0 || i%4 == 0 { // of the rest, enough
+				seen[table] = append(seen[table], s)
+			}
+		}
+		d.Shared[table] = len(seen[table])
 	}
-	queries := map[string]string{}
-	fidelity := map[string]compile.Fidelity{}
+	results := map[string]compile.Result{}
 	count := map[compile.Fidelity]int{}
 	for _, r := range compile.Rules(c.rules, compile.Athena) {
 		count[r.Fidelity]++
 		if r.Fidelity != compile.Exact && len(r.Reasons) == 0 {
 			t.Errorf("%s is %s without a reason", r.RuleID, r.Fidelity)
 		}
-		if r.SQL != "" && r.Rule.Correlation == nil && !strings.Contains(r.SQL, "vpc_flow_logs") {
-			queries[r.RuleID], fidelity[r.RuleID] = r.SQL, r.Fidelity
+		if r.SQL == "" || r.Rule.Correlation != nil {
+			continue
+		}
+		table := tableOf[kindOf(r.Rule)]
+		own := c.mutants(t, r.Rule, 80)
+		d.Queries[r.RuleID] = query{r.SQL, table, [2]int{len(seen[table]), len(seen[table]) + len(own)}}
+		seen[table] = append(seen[table], own...)
+		results[r.RuleID] = r
+	}
+	for table, list := range seen {
+		for _, s := range list {
+			if s.raw[0] == '{' { // in the order of the record
+				d.Tables[table] = append(d.Tables[table], json.RawMessage(s.raw))
+			} else {
+				d.Tables[table] = append(d.Tables[table], s.doc)
+			}
 		}
 	}
-	matches, more := 0, 0
-	for rule, found := range duckdb(t, events, queries) {
+	total := map[string]*verdict{}
+	for rule, found := range d.run(t) {
+		q := d.Queries[rule]
 		if found.err != "" {
-			t.Errorf("%s: %s\n%s", rule, found.err, queries[rule])
+			t.Errorf("%s: %s\n%s", rule, found.err, q.SQL)
 			continue
 		}
 		got := map[int]bool{}
 		for _, n := range found.numbers {
 			got[n] = true
 		}
-		for i, s := range c.of(event.CloudTrail) {
-			switch want := s.hits[rule]; {
-			case want && !got[i]:
-				t.Errorf("%s misses %s\n%s", rule, s.raw, queries[rule])
-			case got[i] && !want && fidelity[rule] == compile.Exact:
-				t.Errorf("%s is exact but finds %s\n%s", rule, s.raw, queries[rule])
-			case got[i] && !want:
-				more++
-			case want:
-				matches++
+		if total[q.Table] == nil {
+			total[q.Table] = &verdict{}
+		}
+		wrong := faults(t, rule, q.SQL)
+		for i, s := range seen[q.Table] {
+			if i < d.Shared[q.Table] || i >= q.Own[0] && i < q.Own[1] {
+				total[q.Table].compare(results[rule].Fidelity == compile.Exact, s.hits[rule], got[i], wrong, s)
 			}
 		}
 	}
-	if matches < 300 {
-		t.Errorf("%d matches compared: too few to mean much", matches)
-	}
-	t.Logf("%v; %d queries over %d events, %d matches agree, %d more are found by wider queries", count, len(queries), len(events), matches, more)
-}
-
-// TestAthenaCounts: the window function finds the burst that the correlation
-// finds, and nothing where the calls are too far apart.
-func TestAthenaCounts(t *testing.T) {
-	rules, err := sigma.Parse("x.yml", []byte(`title: base
-name: base
-logsource: {product: aws, service: cloudtrail}
-detection:
-  s: {eventName: DeleteLogGroup}
-  condition: s
----
-title: many
-name: many
-correlation: {type: event_count, rules: [base], group-by: [userIdentity.arn], timespan: 10m, condition: {gte: 3}}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := sigma.Compile(rules, sigma.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	results := compile.Rules(engine.Rules(), compile.Athena)
-	var many compile.Result
-	for _, r := range results {
-		if r.RuleID == "many" {
-			many = r
+	for table, least := range map[string]int{"cloudtrail_logs": 5000, "vpc_flow_logs": 20} {
+		if v := total[table]; v == nil || v.matches < least {
+			t.Errorf("%s: %v: too few to mean much", table, v)
 		}
 	}
-	if many.SQL == "" {
-		t.Fatalf("%+v", many)
+	t.Logf("%v; %d queries", count, len(d.Queries))
+	for table, v := range total {
+		t.Logf("%s: %v", table, v)
 	}
-	var events []map[string]any
-	add := func(user, at string) {
-		events = append(events, map[string]any{"eventName": "DeleteLogGroup", "eventTime": at, "userIdentity": map[string]any{"arn": user}})
+}
+
+// TestAthenaCounts: whatever burst a correlation finds in a random stream, its
+// query finds within the same time and group.
+func TestAthenaCounts(t *testing.T) {
+	var docs []string
+	n := 0
+	for _, kind := range []string{"cloudtrail", "vpcflow"} {
+		group, field, number := "userIdentity.arn", "requestParameters.key", "requestParameters.size"
+		base := "  s: {eventName: GetObject}"
+		if kind == "vpcflow" {
+			group, field, number, base = "srcaddr", "dstport", "bytes", "  s: {action: ACCEPT}"
+		}
+		for _, condition := range []string{"event_count, condition: {gte: 4}", "event_count, condition: {gt: 4}", "value_count, condition: {gte: 4, field: " + field + "}",
+			"value_count, condition: {gt: 2, field: [" + field + ", " + number + "]}", "value_sum, condition: {gte: 900, field: " + number + "}"} {
+			for _, by := range []string{"group-by: [" + group + "], ", ""} {
+				n++
+				docs = append(docs, fmt.Sprintf("title: base\nname: base%d\nlogsource: {product: aws, service: %s}\ndetection:\n%s\n  condition: s\n---\ntitle: c\nname: %s_%d\ncorrelation: {type: %s, rules: [base%d], %stimespan: 10m}\n",
+					n, kind, base, kind, n, condition, n, by))
+			}
+		}
 	}
-	for _, at := range []string{"2026-01-01T10:00:00Z", "2026-01-01T10:05:00Z", "2026-01-01T10:10:00Z"} {
-		add("burst", at)
+	rules, err := sigma.Parse("x.yml", []byte(strings.Join(docs, "---\n")))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, at := range []string{"2026-01-01T10:00:00Z", "2026-01-01T10:05:00Z", "2026-01-01T10:10:01Z"} {
-		add("slow", at)
+	engine, err := sigma.Compile(rules, sigma.Options{Fields: detect.Fields()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	got := duckdb(t, events, map[string]string{"many": many.SQL})["many"]
-	if got.err != "" || len(got.numbers) != 1 || got.numbers[0] != 2 {
-		t.Errorf("%v %s, want the third event of the burst, number 2\n%s", got.numbers, got.err, many.SQL)
+	rng := rand.New(rand.NewPCG(3, 4))
+	var trail, flow strings.Builder
+	d := database{map[string][]any{}, map[string]int{}, map[string]query{}}
+	at := 1_767_261_600
+	for i := range 600 {
+		at += rng.IntN(90)
+		if rng.IntN(40) == 0 {
+			at += 1200
+		}
+		user, key, size := rng.IntN(5), rng.IntN(12), rng.IntN(400)
+		parameters := fmt.Sprintf(`{"key":"k%d","size":%d}`, key, size)
+		switch rng.IntN(12) {
+		case 0:
+			parameters = fmt.Sprintf(`{"key":["k%d","x"],"size":"%d"}`, key, size)
+		case 1:
+			parameters = fmt.Sprintf(`{"key":{"k":%d},"size":null}`, key)
+		case 2:
+			parameters = "null"
+		}
+		fmt.Fprintf(&trail, `{"eventVersion":"1.11","eventID":"e%d","eventSource":"s3.amazonaws.com","eventName":"GetObject","eventTime":"%s","userIdentity":{"arn":"u%d"},"requestParameters":%s}`+"\n",
+			i, time.Unix(int64(at), 0).UTC().Format(time.RFC3339), user, parameters)
+		port := strconv.Itoa(key)
+		if rng.IntN(12) == 0 {
+			port = "-"
+		}
+		fmt.Fprintf(&flow, "2 111122223333 eni-1 10.0.0.%d 10.0.9.9 %d %s 6 5 %d %d %d ACCEPT OK\n", user, 1024+i, port, size, at, at)
 	}
+	var times [2][]time.Time // by table: of the records
+	for i, src := range []string{trail.String(), flow.String()} {
+		table := []string{"cloudtrail_logs", "vpc_flow_logs"}[i]
+		r := &logs.Reader{Schema: engine.Schema(), Visit: func(e *event.Event) error {
+			s, err := newSample(e)
+			if s.raw[0] == '{' {
+				d.Tables[table] = append(d.Tables[table], json.RawMessage(s.raw))
+			} else {
+				d.Tables[table] = append(d.Tables[table], s.doc)
+			}
+			times[i] = append(times[i], e.Time())
+			return err
+		}}
+		if _, err := r.Read(t.Context(), logs.FromReader(table, strings.NewReader(src))); err != nil {
+			t.Fatal(err)
+		}
+		d.Shared[table] = len(d.Tables[table])
+	}
+	for _, r := range compile.Rules(engine.Rules(), compile.Athena) {
+		if r.SQL == "" {
+			t.Errorf("%s: %s %v", r.RuleID, r.Fidelity, r.Reasons)
+			continue
+		}
+		d.Queries[r.RuleID] = query{SQL: r.SQL, Table: tableOf[kindOf(r.Rule)]}
+	}
+	found := d.run(t)
+	bursts := 0
+	for i, src := range []string{trail.String(), flow.String()} {
+		_, err := detect.Run(t.Context(), []logs.Source{logs.FromReader("x", strings.NewReader(src))}, engine, detect.Options{Workers: 1}, func(m *detect.Match) error {
+			bursts++
+			key := m.Rule.Key()
+			got := found[key]
+			if got.err != "" {
+				t.Errorf("%s: %s\n%s", key, got.err, d.Queries[key].SQL)
+			}
+			c := m.Correlation
+			ok := slices.ContainsFunc(got.numbers, func(n int) bool { return !times[i][n].Before(c.Start) && !times[i][n].After(c.End) }) ||
+				slices.ContainsFunc(got.groups, func(row []any) bool {
+					first, last := row[len(c.Group)].(float64), row[len(c.Group)+1].(float64)
+					return (len(c.Group) == 0 || row[0] == c.Group[0]) && first <= float64(c.End.Unix()) && last >= float64(c.Start.Unix())
+				})
+			if !ok {
+				t.Errorf("%s misses %v from %s to %s, which has %v\n%s\n%v", key, c.Group, c.Start, c.End, c.Value, d.Queries[key].SQL, got)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if bursts < 200 {
+		t.Errorf("%d bursts compared: too few to mean much", bursts)
+	}
+	t.Logf("%d correlations, %d bursts", len(d.Queries), bursts)
 }

@@ -26,20 +26,12 @@ func (c *corpus) mutants(t *testing.T, r *sigma.Rule, limit int) []*sample {
 		tests = append(tests, allTests(base.Condition())...)
 	}
 	kind := kindOf(r)
-	seen := map[string]bool{}
-	var docs []map[string]any
-	note, notes := "", map[string]string{}
-	add := func(doc map[string]any) {
-		text, err := json.Marshal(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !seen[string(text)] {
-			seen[string(text)] = true
-			notes[string(text)] = note
-			docs = append(docs, doc)
-		}
+	type mutant struct {
+		note string
+		make func() map[string]any
 	}
+	var all []mutant
+	add := func(note string, make func() map[string]any) { all = append(all, mutant{note, make}) }
 	for _, s := range c.own[r.Key()] {
 		if s.kind != kind {
 			continue
@@ -52,37 +44,34 @@ func (c *corpus) mutants(t *testing.T, r *sigma.Rule, limit int) []*sample {
 			if kind == event.VPCFlow || s.raw[0] != '{' {
 				path = []string{x.Field}
 			}
-			note = x.Field + " missing"
-			add(without(s.doc, path))
+			add(x.Field+" missing", func() map[string]any { return without(s.doc, path) })
 			for _, v := range wanted(x, at(s.doc, path)) {
 				ok := true
 				for _, o := range tests { // case that AWS does not vary
 					ok = ok && (o.Field != x.Field || natural(kind, o, v))
 				}
 				if ok {
-					note = fmt.Sprintf("%s = %#v", x.Field, v)
-					add(with(s.doc, path, v))
+					add(fmt.Sprintf("%s = %#v", x.Field, v), func() map[string]any { return with(s.doc, path, v) })
 				}
 			}
 			if kind != event.VPCFlow && s.raw[0] == '{' {
-				note = x.Field + " in lists"
 				for _, doc := range split(s.doc, path, tests[i+1:]) {
-					add(doc)
+					add(x.Field+" in lists", func() map[string]any { return doc })
 				}
 			}
 		}
 	}
-	if len(docs) > limit {
+	if len(all) > limit {
 		rng := rand.New(rand.NewPCG(1, 2))
-		rng.Shuffle(len(docs), func(i, j int) { docs[i], docs[j] = docs[j], docs[i] })
-		docs = docs[:limit]
+		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		all = all[:limit]
 	}
 	var out []*sample
 	matcher := c.engine.Matcher()
-	for _, doc := range docs {
+	for _, m := range all {
+		doc := m.make()
 		e := c.event(t, kind, doc)
-		text, _ := json.Marshal(doc)
-		s := &sample{kind: kind, raw: []byte(notes[string(text)] + ": " + string(e.Raw())), doc: doc}
+		s := &sample{kind: kind, raw: slices.Clone(e.Raw()), note: m.note, doc: doc}
 		s.hits = c.judge(matcher, e, []*sigma.Rule{r})
 		out = append(out, s)
 	}
@@ -182,7 +171,7 @@ func natural(kind event.Kind, x *sigma.Test, v any) bool {
 	case !plain(kind, x.Field):
 		return true
 	case !isText:
-		return v == nil
+		return v == nil && x.Kind != sigma.TestExists
 	case slices.Contains(fixed, x.Field):
 		return !slices.ContainsFunc(x.Patterns, func(p sigma.Pattern) bool { return p.Match(text, false) && !p.Match(text, true) })
 	}
@@ -351,13 +340,13 @@ func (v verdict) String() string {
 // fault is what is wrong, at most a few times for each rule.
 type fault func(format string, args ...any)
 
-func (v *verdict) compare(exact, want, got bool, wrong fault, raw []byte) {
+func (v *verdict) compare(exact, want, got bool, wrong fault, s *sample) {
 	v.events++
 	switch {
 	case want && !got:
-		wrong("misses %s", raw)
+		wrong("misses %s: %s", s.note, s.raw)
 	case got && !want && exact:
-		wrong("is exact but takes %s", raw)
+		wrong("is exact but takes %s: %s", s.note, s.raw)
 	case got && !want:
 		v.more++
 	case want:

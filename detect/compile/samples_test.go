@@ -26,6 +26,7 @@ import (
 type sample struct {
 	kind event.Kind
 	raw  []byte
+	note string         // how it was made of another
 	doc  map[string]any // of a line: its columns
 	hits map[string]bool
 }
@@ -110,6 +111,15 @@ func samples(t *testing.T) *corpus {
 		if err != nil {
 			t.Fatal(err)
 		}
+		text, err := os.ReadFile("testdata/rules.yml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hard, err := sigma.Parse("testdata/rules.yml", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		more = append(more, hard...)
 		engine, err := sigma.Compile(append(rules[:len(rules):len(rules)], more...), sigma.Options{Fields: detect.Fields()})
 		if err != nil {
 			t.Fatal(err)
@@ -169,6 +179,20 @@ func samples(t *testing.T) *corpus {
 			}
 			for _, key := range files[file] {
 				c.own[key] = c.samples[before:]
+			}
+		}
+		// The others are tried on what is near events that they match or do not.
+		for _, r := range c.rules {
+			if key := r.Key(); c.own[key] == nil && len(r.Logs()) > 0 {
+				var yes, no []*sample
+				for _, s := range c.of(kindOf(r)) {
+					if s.hits[key] && len(yes) < 4 {
+						yes = append(yes, s)
+					} else if !s.hits[key] && len(no) < 4 {
+						no = append(no, s)
+					}
+				}
+				c.own[key] = append(yes, no...)
 			}
 		}
 		once.corpus = c

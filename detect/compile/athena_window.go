@@ -1,0 +1,103 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bartizan-security/bartizan/detect/sigma"
+)
+
+// correlation writes a correlation that holds the more, the more there is: what
+// SQL counts is at least what the rule counts.
+func (c *sqlCompiler) correlation(table string) {
+	corr := c.res.Rule.Correlation
+	bounds := corr.Bounds()
+	rising := len(bounds) > 0 && !slices.ContainsFunc(bounds, func(b sigma.Comparison) bool { return b.Op != "gte" && b.Op != "gt" })
+	if !rising || corr.Type != sigma.EventCount && corr.Type != sigma.ValueCount && corr.Type != sigma.ValueSum {
+		c.res.refuse("a correlation of type %s with these conditions has no form in SQL that misses nothing; event_count, value_count and value_sum with gte or gt have; %s", corr.Type, "compile the rules below it: "+strings.Join(corr.Rules, ", "))
+		return
+	}
+	var wheres, groups, present, fields []string
+	for _, b := range c.res.Rule.Base() {
+		where, ok := c.where(b)
+		if !ok {
+			c.res.refuse("SQL over this table can express nothing of the rule %s", b.Key())
+			return
+		}
+		wheres = append(wheres, where)
+	}
+	for i, g := range append(slices.Clone(corr.GroupBy), corr.Field...) {
+		col, ok := c.column(g)
+		if !ok {
+			c.res.refuse("the table has no column for %s, by which the rule groups or counts", g)
+			return
+		}
+		x := col.sql
+		if col.json { // of a list the rule takes the first, of an object its text
+			x = fmt.Sprintf("coalesce(%s, json_extract_scalar(%s, %s), json_format(json_extract(%s, %s)))", col.sql, col.raw, quote(jsonPath(col.path)+"[0]"), col.raw, quote(jsonPath(col.path)))
+		}
+		present = append(present, x+" IS NOT NULL")
+		if i < len(corr.GroupBy) {
+			groups = append(groups, x)
+		} else {
+			fields = append(fields, x)
+		}
+	}
+	from := fmt.Sprintf("%s\n  WHERE (%s)", table, strings.Join(wheres, "\n  OR "))
+	for _, p := range present {
+		from += "\n    AND " + p
+	}
+	having := func(x string) string {
+		var out []string
+		for _, b := range bounds {
+			out = append(out, fmt.Sprintf("%s %s %s", x, map[string]string{"gte": ">=", "gt": ">"}[b.Op], strconv.FormatFloat(b.Want, 'f', -1, 64)))
+		}
+		return strings.Join(out, " AND ")
+	}
+	at := "from_iso8601_timestamp(eventtime)"
+	if c.flow {
+		at = `from_unixtime("start")`
+	}
+	seconds := int(corr.Timespan.Seconds())
+	if corr.Type == sigma.ValueCount {
+		c.distinct(from, at, seconds, groups, fields, having)
+		return
+	}
+	partition, what := "", "count(*)"
+	if len(groups) > 0 {
+		partition = "PARTITION BY " + strings.Join(groups, ", ") + " "
+	}
+	if corr.Type == sigma.ValueSum {
+		what = "sum(greatest(try_cast(" + fields[0] + " AS double), 0))"
+	}
+	c.res.widen("where one match follows another, the rule counts anew and this query goes on counting")
+	c.res.SQL = fmt.Sprintf("SELECT *\nFROM (\n  SELECT *, %s OVER (%sORDER BY %s RANGE BETWEEN INTERVAL '%d' SECOND PRECEDING AND CURRENT ROW) AS matches\n  FROM %s\n)\nWHERE %s",
+		what, partition, at, seconds, from, having("matches"))
+}
+
+// distinct counts different values. A window function cannot, so it is done for
+// stretches of twice the timespan, which overlap by half: whatever lies within
+// one timespan lies within one of them.
+func (c *sqlCompiler) distinct(from, at string, seconds int, groups, fields []string, having func(string) string) {
+	c.res.widen("values are counted within stretches of twice the timespan")
+	columns, by := "", ""
+	for i, g := range groups {
+		columns += fmt.Sprintf("%s AS group_%d, ", g, i+1)
+		by += fmt.Sprintf("group_%d, ", i+1)
+	}
+	value := fields[0]
+	if len(fields) > 1 {
+		value = "concat_ws(chr(31), CAST(" + strings.Join(fields, " AS varchar), CAST(") + " AS varchar))"
+	}
+	c.res.SQL = fmt.Sprintf(`SELECT %smin(event_at) AS first_seen, max(event_at) AS last_seen, count(*) AS matches, count(DISTINCT counted) AS different
+FROM (
+  SELECT %s%s AS counted, %s AS event_at
+  FROM %s
+)
+CROSS JOIN UNNEST(ARRAY[0, 1]) AS w(late)
+GROUP BY %sfloor(to_unixtime(event_at) / %d) + late
+HAVING %s
+ORDER BY first_seen`, by, columns, value, at, from, by, seconds, having("count(DISTINCT counted)"))
+}
