@@ -27,7 +27,7 @@ type expr struct {
 	item *item
 	kids []*expr
 	cost int
-	fast []*expr // kids, cheapest first
+	fast []*expr // kids, cheapest first, without names and with those of the same operator joined
 }
 
 // finish computes costs, so that cheap tests come first.
@@ -42,7 +42,17 @@ func (e *expr) finish() {
 		}
 		e.cost += k.cost
 	}
-	e.fast = slices.Clone(e.kids)
+	e.fast = nil
+	for _, k := range e.kids {
+		for k.op == opNamed {
+			k = k.kids[0]
+		}
+		if k.op == e.op && (k.op == opAnd || k.op == opOr) {
+			e.fast = append(e.fast, k.fast...)
+		} else {
+			e.fast = append(e.fast, k)
+		}
+	}
 	slices.SortStableFunc(e.fast, func(a, b *expr) int { return a.cost - b.cost })
 }
 

@@ -289,6 +289,7 @@ func (c *compiler) simplify(it *item) {
 	for _, p := range it.patterns {
 		it.whole = it.whole && isASCII(p.lit)
 	}
+	it.plain = it.whole && it.kinds == matchText && len(it.numbers) == 0
 	if n < 3 {
 		return
 	}

@@ -25,6 +25,7 @@ type item struct {
 	patterns []*pattern
 	written  []Pattern // the same before folding, for Test
 	whole    bool      // only exact ASCII patterns: nothing need be folded
+	plain    bool      // whole, and nothing but that
 	ends     []int     // with all: where the alternatives of each value end in patterns
 	numbers  []numberTest
 	regexps  []*expression
@@ -114,6 +115,16 @@ func (it *item) cost() int {
 
 // match evaluates the item for the matcher's event.
 func (it *item) match(m *Matcher) bool {
+	if it.plain {
+		if vs := m.event.Values(it.slot); len(vs) == 1 && vs[0].Kind == event.String {
+			for _, p := range it.patterns {
+				if len(p.lit) == len(vs[0].Text) && equalFold(vs[0].Text, p.lit) {
+					return !it.negate
+				}
+			}
+			return it.negate
+		}
+	}
 	if it.memo == 0 {
 		return it.positive(m) != it.negate
 	}

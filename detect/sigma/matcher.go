@@ -71,10 +71,8 @@ func (e *expr) eval(m *Matcher) bool {
 	switch e.op {
 	case opItem:
 		return e.item.match(m)
-	case opNamed:
-		return e.kids[0].eval(m)
-	case opNot:
-		return !e.kids[0].eval(m)
+	case opNamed, opNot:
+		return e.fast[0].eval(m) != (e.op == opNot)
 	case opAnd:
 		for _, k := range e.fast {
 			if !k.eval(m) {
