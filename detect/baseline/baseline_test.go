@@ -115,6 +115,9 @@ func usual() []ev {
 				out = append(out, ev{at: t.Add(19*time.Hour + time.Duration(i)*time.Second), who: "night/run", call: "s3:ListBuckets", id: fmt.Sprint("n", day, i)})
 			}
 		}
+		for i := range 9 {
+			out = append(out, ev{at: t.Add(9*time.Hour + time.Duration(i)*time.Second), who: "scan/run", call: "kms:GetKeyPolicy", err: "AccessDenied", id: fmt.Sprint("r", day, i)})
+		}
 		for h := range 24 {
 			out = append(out, ev{at: t.Add(time.Duration(h) * time.Hour), who: "app/run", call: "s3:PutObject", bucket: "data", from: "10.0.0.9"})
 		}
@@ -208,6 +211,9 @@ func TestTerms(t *testing.T) {
 		{"a few more secrets", many(7, ev{at: at(20), who: "bob", call: "secretsmanager:GetSecretValue", secret: "x"}), nil},
 		{"many buckets", many(12, ev{at: at(0), who: "app/other", call: "s3:PutObject", bucket: "b", from: "10.0.0.9"}), []string{"many-buckets 12 different buckets +4"}},
 		{"an hour that is never busy", many(40, ev{at: at(600), who: "bob", call: "s3:ListBuckets"}), []string{"unusual-hour Monday 19:00Z +3"}},
+		{"an hour beside one that is busy every week, as after a change of clocks", many(40, ev{at: at(540), who: "night/run", call: "s3:ListBuckets"}), nil},
+		{"two hours beside it", many(40, ev{at: at(480), who: "night/run", call: "s3:ListBuckets"}), []string{"unusual-hour Monday 17:00Z +3"}},
+		{"a scanner that is refused every day", append(many(9, ev{at: at(30), who: "scan/run", call: "kms:GetKeyPolicy", err: "AccessDenied"}), ev{at: at(32), who: "scan/run", call: "kms:GetKeyPolicy"}), nil},
 		{"an hour that is busy every week", many(40, ev{at: at(600), who: "night/run", call: "s3:ListBuckets"}), nil},
 		{"parameters that are asked for decrypted are secrets", many(15, ev{at: at(20), who: "bob", call: "ssm:GetParameter", param: "/db/"}), []string{"many-secrets 15 different secrets +4", "new-calls ssm:GetParameter +0.5"}},
 		{"one secret by its name and by its ARN is one", []ev{{at: at(20), who: "bob", call: "secretsmanager:GetSecretValue", secret: "s0"}, {at: at(21), who: "bob", call: "secretsmanager:GetSecretValue", secret: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:s0-AbCdEf"}}, nil},
@@ -270,7 +276,7 @@ func TestColdStart(t *testing.T) {
 	if len(got) != 0 || j.Cold() != (baseline.Cold{Unknown: 1, Young: 1, Judged: 1}) {
 		t.Errorf("%q, cold %+v", terms(got), j.Cold())
 	}
-	short := usual()[:300]
+	short := usual()[:600]
 	if _, j := judge(t, learn(t, short), baseline.Options{}, []ev{{at: day, who: "app/run", call: "s3:PutObject"}}); j.Cold().Seasonal != 1 {
 		t.Errorf("cold %+v, want one without seasons", j.Cold())
 	}

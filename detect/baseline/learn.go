@@ -96,5 +96,5 @@ func (l *Learner) settle(w *window) {
 		}
 	}
 	p.Events += int64(w.events)
-	p.day(Day{Day: w.day, Events: w.events, Secrets: len(w.secrets), Buckets: len(w.buckets)})
+	p.day(Day{Day: w.day, Events: w.events, Secrets: len(w.secrets), Buckets: len(w.buckets), Refused: w.failed})
 }

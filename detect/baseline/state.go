@@ -102,6 +102,7 @@ type Day struct {
 	Events  int `json:"e"`
 	Secrets int `json:"s,omitempty"` // distinct ones read
 	Buckets int `json:"b,omitempty"`
+	Refused int `json:"r,omitempty"` // calls
 }
 
 // New returns an empty State.
@@ -192,6 +193,7 @@ func (p *Principal) day(d Day) {
 		p.Days = append(p.Days, d)
 	case p.Days[i].Day == d.Day: // learned in two parts
 		p.Days[i].Events += d.Events
+		p.Days[i].Refused += d.Refused
 		p.Days[i].Secrets = max(p.Days[i].Secrets, d.Secrets)
 		p.Days[i].Buckets = max(p.Days[i].Buckets, d.Buckets)
 	case p.Days[i].Day < d.Day:
@@ -278,7 +280,7 @@ func (l *line) ok() bool {
 	}
 	return slices.IsSortedFunc(p.Weeks, func(a, b Week) int { return a.Week - b.Week }) && slices.IsSortedFunc(p.Days, func(a, b Day) int { return a.Day - b.Day }) &&
 		!slices.ContainsFunc(p.Weeks, func(w Week) bool { return w.Week < 0 }) &&
-		!slices.ContainsFunc(p.Days, func(d Day) bool { return d.Day < 0 || d.Secrets < 0 || d.Buckets < 0 })
+		!slices.ContainsFunc(p.Days, func(d Day) bool { return d.Day < 0 || d.Secrets < 0 || d.Buckets < 0 || d.Refused < 0 })
 }
 
 // Write writes a state file. Equal states give equal bytes.

@@ -107,7 +107,7 @@ func (j *Judge) terms(w *window, p *Principal, what int, before *eve) []term {
 			out = append(out, hours(w, p)...)
 		}
 	}
-	out = append(out, denials(w, before)...)
+	out = append(out, denials(w, p, before)...)
 	return append(out, journeys(w, before)...)
 }
 
@@ -183,8 +183,10 @@ func amounts(w *window, p *Principal) []term {
 }
 
 // hours judges the number of events of each hour by the same hour of former
-// weeks, in which no event counts as none. Hours before the principal's first
-// event and after its last do not count: nobody knows whether the logs hold them.
+// weeks, in which no event counts as none. It must be far above the hours beside
+// that one, too: clocks change twice a year, and people come early. Hours before
+// the principal's first event and after its last do not count: nobody knows
+// whether the logs hold them.
 func hours(w *window, p *Principal) []term {
 	const least = 20
 	best := term{}
@@ -194,23 +196,19 @@ func hours(w *window, p *Principal) []term {
 			continue
 		}
 		n := float64(min(of.n, maxHour)) // as much as a Week holds
-		week, hour := weekHour(w.at(h))
-		from, firstHour := weekHour(p.First)
-		to, lastHour := weekHour(p.Last)
-		var past []float64
-		for k := max(from, to-weeks+1); k <= to; k++ {
-			if k == week || k == from && hour < firstHour || k == to && hour > lastHour {
-				continue
+		median, mad, weeks := 0.0, 0.0, 0
+		unusual := true
+		for beside := -1; beside <= 1 && unusual; beside++ {
+			past := p.past(w.at(h), beside)
+			m, d, far := isFar(n, past)
+			unusual = far && len(past) >= MinWeeks-1
+			if beside == -1 || m > median {
+				median, mad, weeks = m, d, len(past)
 			}
-			past = append(past, p.at(k, hour))
 		}
-		if len(past) < MinWeeks-1 {
-			continue
-		}
-		median, mad, far := isFar(n, past)
-		if far && n-median > excess {
+		if unusual && n-median > excess {
 			excess = n - median
-			best = term{unusualHour, w.at(h).Format("Monday 15:04Z"), 3, fmt.Sprintf("%d events; the median of %d weeks is %g, its deviation %g", of.n, len(past), median, mad), []mark{of.first, of.last}}
+			best = term{unusualHour, w.at(h).Format("Monday 15:04Z"), 3, fmt.Sprintf("%d events; the median of %d weeks is %g, its deviation %g", of.n, weeks, median, mad), []mark{of.first, of.last}}
 		}
 	}
 	if best.rule == "" {
@@ -219,10 +217,35 @@ func hours(w *window, p *Principal) []term {
 	return []term{best}
 }
 
+// past is the events of an hour of the week, or of one beside it, in the former
+// weeks.
+func (p *Principal) past(t time.Time, beside int) []float64 {
+	number := func(t time.Time) int { week, hour := weekHour(t); return 168*week + hour }
+	now, from, to := number(t), number(p.First), number(p.Last)
+	var out []float64
+	for k := -weeks; k <= weeks; k++ { // what is judged may lie within what was learned
+		at := now + 168*k + beside
+		if k != 0 && at >= from && at <= to && at > to-168*weeks {
+			out = append(out, p.at(at/168, at%168))
+		}
+	}
+	return out
+}
+
 // denials judges five refusals within ten minutes and a later success of a call
-// that was refused. Refusals of the last hour of the day before count, too.
-func denials(w *window, before *eve) []term {
+// that was refused. Refusals of the last hour of the day before count, too. Whoever
+// is refused as often on most days, as many scanners are, is left out.
+func denials(w *window, p *Principal, before *eve) []term {
 	const burst, within = 5, 10 * 60_000
+	if p != nil && len(p.Days) >= minDaysOfAmounts {
+		var usual []float64
+		for _, d := range p.Days {
+			usual = append(usual, float64(d.Refused))
+		}
+		if median, _ := robust(usual); median >= burst {
+			return nil
+		}
+	}
 	denied, refused := w.denied, w.refused
 	if before != nil && len(before.denied) > 0 {
 		denied = slices.Concat(before.denied, w.denied)

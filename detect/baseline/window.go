@@ -16,7 +16,7 @@ type window struct {
 	person            bool
 	light             bool // only calls that change something, refusals and journeys
 	day               int
-	events            int
+	events, failed    int // failed: refused
 	hours             [24]*hour
 	calls             map[string]*first
 	regions           map[string]*first
@@ -270,6 +270,7 @@ func (ws *windows) see(w *window, set *map[string]*first, value string, m mark, 
 func (ws *windows) outcome(w *window, m mark, code string) {
 	switch {
 	case isDenied(code):
+		w.failed++
 		if w.refused == nil {
 			w.refused = map[string]bool{}
 		}
