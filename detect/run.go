@@ -214,7 +214,7 @@ func (w *worker) event(e *event.Event) error {
 		w.matches = make([]Match, 0, max(64, len(w.hits))) // the former is the consumer's
 	}
 	for _, r := range w.hits {
-		h.observations = append(h.observations, w.engine.Observe(r, e)...)
+		h.observations = w.engine.AppendObservations(h.observations, r, e)
 		if r.Silent() {
 			continue
 		}

@@ -21,7 +21,7 @@ type Options struct {
 	// of them are kept for medium severity and worse, a quarter for high and worse,
 	// and no rule has more than a quarter.
 	MaxSteps int
-	// MaxLinks bounds the sessions that are remembered; 100,000 if it is zero.
+	// MaxLinks bounds the sessions that are remembered; 60,000 if it is zero.
 	MaxLinks int
 	// Automation is what callers are known as programs by.
 	Automation []Automation
@@ -101,7 +101,7 @@ func New(o Options) *Correlator {
 	}
 	o.Gap = max(o.Gap, time.Hour)
 	o.MaxSteps = cmp.Or(max(o.MaxSteps, 0), 20_000)
-	o.MaxLinks = cmp.Or(max(o.MaxLinks, 0), 100_000)
+	o.MaxLinks = cmp.Or(max(o.MaxLinks, 0), 60_000)
 	return &Correlator{opt: o, seed: maphash.MakeSeed(), callers: map[uint64]*who{}, byARN: map[string]*who{}, rules: map[string]*rule{},
 		steps: map[stepKey]*step{}, sessions: newSessions(o.MaxLinks)}
 }

@@ -60,7 +60,7 @@ type CorrelationMatch struct {
 const MaxRefs = 200
 
 // maxObservations bounds what a Correlator holds.
-var maxObservations = 100_000
+var maxObservations = 60_000
 
 // counted says that a correlation counts a rule's matches: by as its rule as.
 type counted struct {

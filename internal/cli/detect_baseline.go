@@ -106,6 +106,9 @@ func (f *baselineFlags) finish(a *App, emit func(*finding.Finding) error) error 
 	if late := f.judge.Late(); late > 0 {
 		a.warnf("%d events came after their day was settled and were not judged; give the logs in order of time", late)
 	}
+	if crowd := f.judge.Crowd(); crowd > 0 {
+		a.warnf("%d events were not judged: more principals of whom nothing was learned acted in one day than are remembered", crowd)
+	}
 	return nil
 }
 
