@@ -47,10 +47,8 @@ func compileRegexp(s string, m modifierSet) (*expression, error) {
 		return nil, fmt.Errorf("regular expression: %w", err)
 	}
 	e := &expression{Regexp: re, needs: []byte(needed(tree.Simplify()))}
-	if len(e.needs) == 0 {
-		if words, ok := oneOf(tree.Simplify()); ok && len(words) <= mostWords {
-			e.words = words
-		}
+	for _, words := range allOf(tree.Simplify()) {
+		e.words = append(e.words, newWordSet(words))
 	}
 	if prefix := leading(tree.Simplify()); prefix != "" {
 		// Tied to where its first text stands, an expression often needs no
@@ -65,9 +63,9 @@ func compileRegexp(s string, m modifierSet) (*expression, error) {
 // expression is a regular expression with texts that every match contains.
 type expression struct {
 	*regexp.Regexp
-	needs  []byte   // every match contains it
-	words  [][]byte // else: every match contains one of them, whatever their case
-	prefix []byte   // what every match begins with, or nil
+	needs  []byte     // every match contains it
+	words  []*wordSet // every match contains one of each, whatever their case
+	prefix []byte     // what every match begins with, or nil
 	tied   *regexp.Regexp
 }
 
@@ -83,7 +81,7 @@ func (e *expression) Match(text []byte) bool {
 	if len(text) > maxSearched {
 		text = text[:maxSearched]
 	}
-	if !bytes.Contains(text, e.needs) || e.words != nil && !e.mayContain(text) {
+	if !bytes.Contains(text, e.needs) || len(e.words) > 0 && !e.mayContain(text) {
 		return false
 	}
 	if e.prefix == nil {
@@ -102,13 +100,13 @@ func (e *expression) Match(text []byte) bool {
 	return e.Regexp.Match(text)
 }
 
-// mayContain reports whether one of the words, or a character that is not ASCII,
-// is in a text: what such characters are in the other case is for the regular
+// mayContain reports whether one word of each set is in a text. A character that
+// is not ASCII may be any: what it is in the other case is for the regular
 // expression to say.
 func (e *expression) mayContain(text []byte) bool {
-	var space [512]byte
-	const overlap = longestWord - 1
-	for len(text) > 0 {
+	var space [1024]byte
+	missing := 1<<len(e.words) - 1
+	for {
 		part := text[:min(len(text), len(space))]
 		folded := space[:len(part)]
 		for i, c := range part {
@@ -120,21 +118,91 @@ func (e *expression) mayContain(text []byte) bool {
 			}
 			folded[i] = c
 		}
-		for _, w := range e.words {
-			if bytes.Contains(folded, w) {
+		last := len(part) == len(text)
+		for i := len(e.words) - 1; i >= 0; i-- { // what stands behind tells more
+			if missing&(1<<i) == 0 {
+				continue
+			}
+			if e.words[i].in(folded) {
+				missing &^= 1 << i
+			} else if last {
+				return false
+			}
+		}
+		if missing == 0 {
+			return true
+		}
+		text = text[len(part)-(longestWord-1):]
+	}
+}
+
+// wordSet finds out whether one of some words is in a text.
+type wordSet struct {
+	words  [][]byte   // of two bytes and more
+	single []byte     // of one
+	pairs  [64]uint64 // the first two bytes of words, as far as 12 bits tell them apart
+}
+
+func newWordSet(words [][]byte) *wordSet {
+	s := &wordSet{}
+	for _, w := range words {
+		if len(w) == 1 {
+			s.single = append(s.single, w[0])
+			continue
+		}
+		s.words = append(s.words, w)
+		h := pair(w[0], w[1])
+		s.pairs[h>>6] |= 1 << (h & 63)
+	}
+	return s
+}
+
+func pair(a, b byte) uint32 { return (uint32(a)<<5 ^ uint32(b)) & 4095 }
+
+func (s *wordSet) in(text []byte) bool {
+	for _, c := range s.single {
+		if bytes.IndexByte(text, c) >= 0 {
+			return true
+		}
+	}
+	if len(s.words) == 1 {
+		return bytes.Contains(text, s.words[0])
+	}
+	for i := 0; i+1 < len(text); i++ {
+		h := pair(text[i], text[i+1])
+		if s.pairs[h>>6]&(1<<(h&63)) == 0 {
+			continue
+		}
+		for _, w := range s.words {
+			if bytes.HasPrefix(text[i:], w) {
 				return true
 			}
 		}
-		if len(part) < len(space) {
-			return false
-		}
-		text = text[len(part)-overlap:]
 	}
 	return false
 }
 
 // The bounds of the words that are looked for ahead of an expression.
-const mostWords, shortestWord, longestWord = 24, 2, 32
+const mostSets, mostWords, longestWord = 8, 128, 32
+
+// allOf returns lists of words, in lower case, such that every match contains one
+// of each list, whatever its case.
+func allOf(t *syntax.Regexp) [][][]byte {
+	var out [][][]byte
+	for t.Op == syntax.OpCapture {
+		t = t.Sub[0]
+	}
+	parts := []*syntax.Regexp{t}
+	if t.Op == syntax.OpConcat {
+		parts = t.Sub
+	}
+	for _, p := range parts {
+		if words, ok := oneOf(p); ok && len(words) <= mostWords && len(out) < mostSets {
+			out = append(out, words)
+		}
+	}
+	return out
+}
 
 // oneOf returns words, in lower case, of which every match contains one, whatever
 // its case. ok is false where there is no such list.
@@ -148,7 +216,8 @@ func oneOf(t *syntax.Regexp) (words [][]byte, ok bool) {
 			}
 			w = append(w, byte(unicode.ToLower(r)))
 		}
-		return [][]byte{w}, len(w) >= shortestWord
+		// One letter or digit is in nearly every text.
+		return [][]byte{w}, len(w) > 1 || len(w) == 1 && strings.IndexByte("@;=<>|&%!$", w[0]) >= 0
 	case syntax.OpCapture, syntax.OpPlus:
 		return oneOf(t.Sub[0])
 	case syntax.OpRepeat:
@@ -165,7 +234,7 @@ func oneOf(t *syntax.Regexp) (words [][]byte, ok bool) {
 	case syntax.OpAlternate:
 		for _, s := range t.Sub {
 			list, has := oneOf(s)
-			if !has || len(words)+len(list) > 4*mostWords {
+			if !has || len(words)+len(list) > mostWords {
 				return nil, false
 			}
 			words = append(words, list...)

@@ -12,9 +12,10 @@ import (
 func TestWordsOfExpressions(t *testing.T) {
 	for _, c := range []struct {
 		re    string
-		words string // of which every match contains one
+		words string // of which every match contains one of each list
 	}{
-		{`(?i)(?:^|/)[^/]*(?:ransom|readme|recover)[^/]*$`, "ansom adme cover"},
+		{`(?i)(?:^|/)[^/]*(?:ransom|readme|recover)[^/]*$`, "ansom adme cover"}, {`(?i):role/(?:x|[^:]*-)(?:cspm|wiz-?scan|a@b)$`, ":role/, cspm scan a@b"},
+		{`(?i)session/(?:[^/]*@[^/]*|cli)$`, "session/, cli @"}, {`(?i)(?:x[yz]|@)q(?:ab)*`, ""}, {`ab(?:cd|ef)`, "ab, cd ef"}, {`(?i)((foo)bar)`, "foo, bar"},
 		{`(?i)xmrig`, "xmrig"}, {`(?i:AB)c+|(?i)de`, "ab de"}, {`(?i)(?:foo){2,}x*`, "foo"}, {`(?i)(?:foo)?bar|baz`, "bar baz"},
 		{`(?i)foo|b`, ""}, {`(?i)(?:foo)?`, ""}, {`[0-9]+`, ""}, {`(?i)kiss`, "kiss"},
 	} {
@@ -22,12 +23,20 @@ func TestWordsOfExpressions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(bytes.Join(e.words, []byte(" "))); got != c.words {
+		var lists []string
+		for _, w := range e.words {
+			list := append([]byte{}, bytes.Join(w.words, []byte(" "))...)
+			for _, c := range w.single {
+				list = append(list, ' ', c)
+			}
+			lists = append(lists, string(list))
+		}
+		if got := strings.Join(lists, ", "); got != c.words {
 			t.Errorf("%s: words %q, want %q", c.re, got, c.words)
 		}
 		plain := regexp.MustCompile(c.re)
-		long := strings.Repeat("-", 505)
-		for _, text := range []string{"", "a/HOW-TO-Recover.txt", "a/readme/x", "RanSom", "XMRig", "abc", "ABcc", "dE", "Foofoo", "foo", "barbaz", "B", "17",
+		long := strings.Repeat("-", 1017)
+		for _, text := range []string{"", "a/HOW-TO-Recover.txt", "x:role/a-CSPM", ":Role/xwizscan", ":role/a-Wiz-Scan", ":role/xA@B", "cspm:role/", "SESSION/Me@b", "session/cli", "session/x", "abEF", "abef", "FooBar", "xyq", "a/readme/x", "RanSom", "XMRig", "abc", "ABcc", "dE", "Foofoo", "foo", "barbaz", "B", "17",
 			"\u212aiss", "ki\u017fs", "KI\u017f\u017f", long + "xmrig", long + "--" + "xmRIG" + long, long + "-recover", long + long + "b"} {
 			if got, want := e.Match([]byte(text)), plain.MatchString(text); got != want {
 				t.Errorf("%s on %q: %v, want %v", c.re, text, got, want)
