@@ -153,10 +153,10 @@ func (c *sqlCompiler) leaf(t *sigma.Test, over bool) (string, bool) {
 		if t.Exists == over {
 			return drop("null and missing look the same in the table")
 		}
+		c.res.widen("%s: null and missing look the same in the table", about(t))
 		if t.Exists {
 			return "(" + col.sql + " IS NOT NULL)", true
 		}
-		c.res.widen("%s: null and missing look the same in the table", about(t))
 		return "(" + col.sql + " IS NULL)", true
 	}
 	x, exact := c.compare(t, col)

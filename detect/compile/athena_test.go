@@ -100,11 +100,7 @@ func TestAthenaAgrees(t *testing.T) {
 	d := database{map[string][]any{}, map[string]int{}, map[string]query{}}
 	seen := map[string][]*sample{} // by table
 	for kind, table := range tableOf {
-		for i, s := range c.of(kind) {
-			if len(s.hits) > 0 || i%4 == 0 { // of the rest, enough
-				seen[table] = append(seen[table], s)
-			}
-		}
+		seen[table] = append(seen[table], c.of(kind)...)
 		d.Shared[table] = len(seen[table])
 	}
 	results := map[string]compile.Result{}

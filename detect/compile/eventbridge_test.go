@@ -21,9 +21,11 @@ func TestEventBridgeAgrees(t *testing.T) {
 	results := compile.Rules(c.rules, compile.EventBridge)
 	envelopes := map[*sample]any{}
 	byKind := map[event.Kind][]*sample{}
-	for _, s := range c.samples {
-		envelopes[s] = envelope(s)
-		byKind[s.kind] = append(byKind[s.kind], s)
+	for _, kind := range []event.Kind{event.CloudTrail, event.GuardDuty, event.SecurityHub} {
+		byKind[kind] = c.of(kind)
+		for _, s := range byKind[kind] {
+			envelopes[s] = envelope(s)
+		}
 	}
 	count := map[compile.Fidelity]int{}
 	total := map[event.Kind]*verdict{}

@@ -41,7 +41,7 @@ func (c *corpus) mutants(t *testing.T, r *sigma.Rule, limit int) []*sample {
 				continue
 			}
 			path := strings.Split(x.Field, ".")
-			if kind == event.VPCFlow || s.raw[0] != '{' {
+			if isLine(kind) {
 				path = []string{x.Field}
 			}
 			add(x.Field+" missing", func() map[string]any { return without(s.doc, path) })
@@ -54,7 +54,7 @@ func (c *corpus) mutants(t *testing.T, r *sigma.Rule, limit int) []*sample {
 					add(fmt.Sprintf("%s = %#v", x.Field, v), func() map[string]any { return with(s.doc, path, v) })
 				}
 			}
-			if kind != event.VPCFlow && s.raw[0] == '{' {
+			if !isLine(kind) {
 				for _, doc := range split(s.doc, path, tests[i+1:]) {
 					add(x.Field+" in lists", func() map[string]any { return doc })
 				}
@@ -85,7 +85,7 @@ func (c *corpus) event(t *testing.T, kind event.Kind, doc map[string]any) *event
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains([]event.Kind{event.CloudTrail, event.GuardDuty, event.SecurityHub, event.WAF, event.DNS}, kind) {
+	if isLine(kind) {
 		var names []string
 		for n := range doc {
 			names = append(names, n)

@@ -1,24 +1,26 @@
 package compile
 
 import (
-	"fmt"
-	"net/netip"
+	"encoding/json"
+	"math"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
-// openSearch writes a query of the query DSL, over an index whose text fields
-// are keywords and whose paths are those of the record.
-// https://docs.opensearch.org/latest/query-dsl/
+// openSearch writes a query of the query DSL, over an index made by
+// IndexTemplate. https://docs.opensearch.org/latest/query-dsl/
 func (r *Result) openSearch() {
 	if r.Rule.Correlation != nil {
 		r.refuse("a query looks at one record at a time, not at what happens within %s; %s", duration(r.Rule.Correlation.Timespan), instead(r.Rule))
 		return
 	}
 	r.Fidelity = Exact
-	c := &dslCompiler{r, r.Rule.Logs()[0]}
+	c := &dslCompiler{r, r.Rule.Logs()}
 	clause := func(word string) func([]map[string]any) map[string]any {
 		return func(kids []map[string]any) map[string]any {
 			b := map[string]any{word: kids}
@@ -38,9 +40,44 @@ func (r *Result) openSearch() {
 	r.Query = map[string]any{"query": q}
 }
 
+// IndexTemplate is the index template that the OpenSearch queries are written
+// for: every text, number and flag is a keyword at its path in the record, with
+// a number and an address below it where it is one. The pattern is the name of
+// the indices. https://docs.opensearch.org/latest/im-plugin/index-templates/
+func IndexTemplate(pattern string) json.RawMessage {
+	keyword := map[string]any{"type": "keyword", "ignore_above": 8191, "fields": map[string]any{
+		"number": map[string]any{"type": "double", "ignore_malformed": true},
+		"ip":     map[string]any{"type": "ip", "ignore_malformed": true},
+	}}
+	var dynamic []any
+	for _, kind := range []string{"string", "long", "double", "boolean"} {
+		dynamic = append(dynamic, map[string]any{kind: map[string]any{"match_mapping_type": kind, "mapping": keyword}})
+	}
+	text, _ := json.MarshalIndent(map[string]any{ // texts, numbers and flags
+		"index_patterns": []string{pattern},
+		"template": map[string]any{
+			"settings": map[string]any{"index.mapping.total_fields.limit": 20_000},
+			"mappings": map[string]any{"date_detection": false, "numeric_detection": false, "dynamic_templates": dynamic},
+		},
+	}, "", "  ")
+	return text
+}
+
 type dslCompiler struct {
-	res  *Result
-	kind event.Kind
+	res   *Result
+	kinds []event.Kind
+}
+
+func (c *dslCompiler) all(is func(event.Kind, string) bool, field string) bool {
+	return !slices.ContainsFunc(c.kinds, func(k event.Kind) bool { return !is(k, field) })
+}
+
+func one(kind, field string, body any) map[string]any {
+	return map[string]any{kind: map[string]any{field: body}}
+}
+
+func exists(field string) map[string]any {
+	return map[string]any{"exists": map[string]any{"field": field}}
 }
 
 func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
@@ -48,130 +85,178 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 		c.res.widen("%s: %s", about(t), why)
 		return nil, false
 	}
-	one := func(kind, field string, body any) map[string]any {
-		return map[string]any{kind: map[string]any{field: body}}
-	}
-	exists := map[string]any{"exists": map[string]any{"field": t.Field}}
-	absent := map[string]any{"bool": map[string]any{"must_not": []map[string]any{exists}}}
+	absent := map[string]any{"bool": map[string]any{"must_not": []map[string]any{exists(t.Field)}}}
 	switch {
 	case t.Field == "":
 		return drop("fields are searched, not whole records")
 	case t.Kind == sigma.TestTime || t.Kind == sigma.TestField:
 		return drop("it is left to the check of the hits")
-	case t.Kind == sigma.TestExists && isText(c.kind, t.Field):
-		return map[bool]map[string]any{true: exists, false: absent}[t.Exists], true
 	case t.Kind == sigma.TestExists:
 		// The index does not tell null and {} from nothing.
 		if t.Exists == over {
 			return drop("the index does not tell null from missing")
 		}
-		if t.Exists {
-			return exists, true
-		}
 		c.res.widen("%s: the index does not tell null from missing", about(t))
+		if t.Exists {
+			return exists(t.Field), true
+		}
 		return absent, true
 	}
 	values := map[int][]map[string]any{}
 	order := []int{}
-	add := func(value int, q map[string]any) {
+	add := func(value int, q ...map[string]any) {
 		if values[value] == nil {
 			order = append(order, value)
 		}
-		values[value] = append(values[value], q)
+		values[value] = append(values[value], q...)
 	}
 	for _, p := range t.Patterns {
-		s := shapeOf(p)
-		// An object has no text of its own in an index.
-		if text := wildcardText(p); (strings.HasPrefix(text, "*") || strings.HasPrefix(text, "{")) && !isText(c.kind, t.Field) && !known(t.Field) && !s.exact && strings.HasPrefix(t.Field, "re") {
-			if over {
-				if s.before && s.after || !s.after && strings.HasSuffix(s.lit, "}") || !s.simple {
-					c.res.widen("%s: where it is an object, any will do", about(t))
-					add(p.Value, c.object(t.Field))
-				}
-			}
+		q, ok := c.text(t, p, t.Cased, over)
+		if !ok && (t.All || over) {
+			return nil, false
 		}
-		body := func(v string) map[string]any { return map[string]any{"value": v, "case_insensitive": !t.Cased} }
-		switch {
-		case s.exact:
-			add(p.Value, one("term", t.Field, body(s.lit)))
-		case s.simple && !s.before && s.after:
-			add(p.Value, one("prefix", t.Field, body(s.lit)))
-		default:
-			var b strings.Builder
-			for _, k := range p.Tokens {
-				switch {
-				case k.Any:
-					b.WriteByte('*')
-				case k.One:
-					b.WriteByte('?')
-				default:
-					b.WriteString(strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`).Replace(k.Literal))
-				}
-			}
-			add(p.Value, one("wildcard", t.Field, body(b.String())))
+		if add(p.Value); ok {
+			add(p.Value, q...)
 		}
 	}
 	for i, n := range t.Numbers {
-		if n.Op == "" {
-			add(1000+i, one("term", t.Field, map[string]any{"value": n.Want}))
-			add(1000+i, one("term", t.Field, map[string]any{"value": n.Text}))
-			continue
+		op := n.Op
+		switch {
+		case math.IsInf(n.Want, 0) || math.IsNaN(n.Want):
+			return drop("OpenSearch has no such number")
+		case op == "":
+			add(1000+i, one("term", t.Field+".number", map[string]any{"value": n.Want}), one("term", t.Field, map[string]any{"value": n.Text}))
+		default:
+			add(1000+i, one("range", t.Field+".number", map[string]any{op: n.Want}))
 		}
-		add(1000+i, one("range", t.Field, map[string]any{n.Op: n.Want}))
 	}
 	for i, p := range t.Networks {
-		prefixes, exact := octets(p)
-		if !exact {
-			if !over {
-				return drop("a network that is no whole number of bytes cannot be excluded")
-			}
-			c.res.widen("%s: the network is widened to whole bytes", about(t))
-		}
-		if len(prefixes) == 0 {
-			return drop("IPv6 networks are not compared")
-		}
-		for _, x := range prefixes {
-			if strings.HasSuffix(x, ".") {
-				add(2000+i, one("prefix", t.Field, map[string]any{"value": x}))
-			} else {
-				add(2000+i, one("term", t.Field, map[string]any{"value": x}))
-			}
-		}
+		add(2000+i, one("term", t.Field+".ip", map[string]any{"value": p.String()}))
 	}
 	for i, re := range t.Regexps {
-		if !over {
-			return drop("a regular expression cannot be excluded: Lucene has others")
+		forms := spelled(re)
+		if forms == nil && (over || t.All) {
+			return drop("Lucene has other regular expressions, and nothing of this one can be told without")
 		}
-		if c.res.widen("%s: of a regular expression the text that it needs is looked for", about(t)); re.Needs == "" || !isText(c.kind, t.Field) && strings.HasPrefix(t.Field, "re") {
-			return nil, false
+		for _, f := range forms {
+			if !f.exact {
+				c.res.widen("%s: Lucene has other regular expressions; only the text in it is looked for", about(t))
+				if !over && t.All {
+					return nil, false
+				} else if !over {
+					continue
+				}
+			}
+			q, ok := c.text(t, f.Pattern, !f.fold, over)
+			if !ok && (t.All || over) {
+				return nil, false
+			}
+			if add(3000 + i); ok {
+				add(3000+i, q...)
+			}
 		}
-		add(3000+i, one("wildcard", t.Field, map[string]any{"value": "*" + strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`).Replace(re.Needs) + "*"}))
 	}
 	var alternatives []map[string]any
 	for _, v := range order {
-		alternatives = append(alternatives, anyOf(values[v]))
+		if len(values[v]) > 0 {
+			alternatives = append(alternatives, anyOf(values[v]))
+		}
 	}
 	if t.All && len(alternatives) > 1 {
-		return map[string]any{"bool": map[string]any{"filter": alternatives}}, true
+		alternatives = []map[string]any{{"bool": map[string]any{"filter": alternatives}}}
 	}
 	if t.Null {
-		alternatives = append(alternatives, absent)
-		if !over {
+		if !c.all(isScalar, t.Field) {
 			c.res.widen("%s: the index does not tell an empty object or list from null", about(t))
-			if alternatives = alternatives[:len(alternatives)-1]; len(alternatives) == 0 {
-				return nil, false
-			}
 		}
+		if over || c.all(isScalar, t.Field) {
+			alternatives = append(alternatives, absent)
+		}
+	}
+	if len(alternatives) == 0 {
+		return drop("nothing of it can be excluded")
 	}
 	return anyOf(alternatives), true
 }
 
-// known reports whether a field is one of CloudTrail's own that hold text.
-func known(field string) bool { return strings.HasPrefix(field, "userIdentity.") }
+// text is a pattern over the texts of a field. Where the field is an object the
+// rule compares its JSON, of which the index has nothing.
+func (c *dslCompiler) text(t *sigma.Test, p sigma.Pattern, cased, over bool) (out []map[string]any, ok bool) {
+	if !c.all(isScalar, t.Field) && couldBeObject(p) {
+		switch {
+		case over && p.Match("{}", cased):
+			c.res.widen("%s: the index does not tell an empty object from nothing", about(t))
+			return nil, false
+		case over:
+			c.res.widen("%s: where it is an object, any will do", about(t))
+			out = append(out, exists(t.Field+".*"))
+		default:
+			c.res.widen("%s: where it is an object, it is not excluded", about(t))
+		}
+	}
+	if !cased {
+		plain := asciiCase(p)
+		if len(plain.Tokens) != len(p.Tokens) {
+			c.res.widen("%s: Lucene ignores the case of English letters only", about(t))
+			if !over {
+				return nil, false
+			}
+			p = plain
+		}
+	}
+	body := func(v string) map[string]any { return map[string]any{"value": v, "case_insensitive": !cased} }
+	switch s := shapeOf(p); {
+	case s.lit == "" && !s.exact && !s.one:
+		return append(out, exists(t.Field)), true
+	case s.exact:
+		return append(out, one("term", t.Field, body(s.lit))), true
+	case s.simple && !s.before && s.after:
+		return append(out, one("prefix", t.Field, body(s.lit))), true
+	}
+	var b strings.Builder
+	for _, k := range p.Tokens {
+		switch {
+		case k.Any:
+			b.WriteByte('*')
+		case k.One:
+			b.WriteByte('?')
+		default:
+			b.WriteString(strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`).Replace(k.Literal))
+		}
+	}
+	return append(out, one("wildcard", t.Field, body(b.String()))), true
+}
 
-// object holds where the field is an object with anything in it.
-func (c *dslCompiler) object(field string) map[string]any {
-	return map[string]any{"exists": map[string]any{"field": field}}
+// couldBeObject reports whether a pattern may hold for the JSON of an object.
+func couldBeObject(p sigma.Pattern) bool {
+	if len(p.Tokens) == 0 {
+		return false
+	}
+	first, last := p.Tokens[0].Literal, p.Tokens[len(p.Tokens)-1].Literal
+	return (first == "" || first[0] == '{') && (last == "" || last[len(last)-1] == '}')
+}
+
+// asciiCase puts one character in place of letters beyond ASCII that have case.
+func asciiCase(p sigma.Pattern) sigma.Pattern {
+	out := sigma.Pattern{Value: p.Value}
+	for _, t := range p.Tokens {
+		from := 0
+		for i, r := range t.Literal {
+			if r < utf8.RuneSelf || unicode.ToLower(r) == unicode.ToUpper(r) {
+				continue
+			}
+			if i > from {
+				out.Tokens = append(out.Tokens, sigma.Token{Literal: t.Literal[from:i]})
+			}
+			out.Tokens = append(out.Tokens, sigma.Token{One: true})
+			from = i + utf8.RuneLen(r)
+		}
+		if from == 0 || from < len(t.Literal) {
+			t.Literal = t.Literal[from:]
+			out.Tokens = append(out.Tokens, t)
+		}
+	}
+	return out
 }
 
 func anyOf(list []map[string]any) map[string]any {
@@ -179,36 +264,4 @@ func anyOf(list []map[string]any) map[string]any {
 		return list[0]
 	}
 	return map[string]any{"bool": map[string]any{"should": list, "minimum_should_match": 1}}
-}
-
-// octets returns prefixes of the text of a network's addresses.
-func octets(p netip.Prefix) (prefixes []string, exact bool) {
-	if !p.Addr().Is4() {
-		return nil, false
-	}
-	a := p.Addr().As4()
-	full := p.Bits() / 8
-	text := ""
-	for _, b := range a[:full] {
-		text += fmt.Sprintf("%d.", b)
-	}
-	if full == 4 {
-		return []string{strings.TrimSuffix(text, ".")}, true
-	}
-	rest := p.Bits() % 8
-	if rest == 0 {
-		if full == 0 {
-			return nil, false
-		}
-		return []string{text}, true
-	}
-	// Each value of the byte that the network cuts through.
-	for v := int(a[full]); v < int(a[full])+1<<(8-rest); v++ {
-		x := fmt.Sprintf("%s%d", text, v)
-		if full < 3 {
-			x += "."
-		}
-		prefixes = append(prefixes, x)
-	}
-	return prefixes, true
 }
