@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -183,50 +184,77 @@ func (s *wordSet) in(text []byte) bool {
 }
 
 // The bounds of the words that are looked for ahead of an expression.
-const mostSets, mostWords, longestWord = 8, 128, 32
+const mostSets, mostWords, mostExact, longestWord = 8, 128, 32, 32
 
 // allOf returns lists of words, in lower case, such that every match contains one
 // of each list, whatever its case.
 func allOf(t *syntax.Regexp) [][][]byte {
 	var out [][][]byte
-	for t.Op == syntax.OpCapture {
-		t = t.Sub[0]
-	}
-	parts := []*syntax.Regexp{t}
-	if t.Op == syntax.OpConcat {
+	var parts []*syntax.Regexp
+	switch t.Op {
+	case syntax.OpCapture:
+		return allOf(t.Sub[0])
+	case syntax.OpConcat:
 		parts = t.Sub
+	default:
+		parts = []*syntax.Regexp{t}
 	}
-	for _, p := range parts {
-		if words, ok := oneOf(p); ok && len(words) <= mostWords && len(out) < mostSets {
+	add := func(words [][]byte) {
+		if len(out) < mostSets && telling(words) {
 			out = append(out, words)
 		}
 	}
+	text := [][]byte{{}} // what the parts at hand can be
+	flush := func() {
+		add(text)
+		text = [][]byte{{}}
+	}
+	for _, p := range parts {
+		exact := exactly(p)
+		switch {
+		case exact != nil && len(text)*len(exact) <= mostExact && longest(text)+longest(exact) <= longestWord:
+			text = times(text, exact)
+		case exact != nil && longest(exact) <= longestWord:
+			flush()
+			text = exact
+		default:
+			flush()
+			if words, ok := oneOf(p); ok {
+				add(words)
+			}
+		}
+	}
+	flush()
 	return out
+}
+
+// telling reports whether words are worth looking for: one letter or digit is in
+// nearly every text.
+func telling(words [][]byte) bool {
+	for _, w := range words {
+		if len(w) == 0 || len(w) == 1 && strings.IndexByte("@;=<>|&%!$", w[0]) < 0 {
+			return false
+		}
+	}
+	return len(words) <= mostWords
 }
 
 // oneOf returns words, in lower case, of which every match contains one, whatever
 // its case. ok is false where there is no such list.
 func oneOf(t *syntax.Regexp) (words [][]byte, ok bool) {
 	switch t.Op {
-	case syntax.OpLiteral:
-		var w []byte
-		for _, r := range t.Rune {
-			if r >= utf8.RuneSelf || len(w) == longestWord {
-				break
-			}
-			w = append(w, byte(unicode.ToLower(r)))
-		}
-		// One letter or digit is in nearly every text.
-		return [][]byte{w}, len(w) > 1 || len(w) == 1 && strings.IndexByte("@;=<>|&%!$", w[0]) >= 0
-	case syntax.OpCapture, syntax.OpPlus:
+	case syntax.OpPlus:
 		return oneOf(t.Sub[0])
 	case syntax.OpRepeat:
 		if t.Min > 0 {
 			return oneOf(t.Sub[0])
 		}
-	case syntax.OpConcat:
-		for _, s := range t.Sub {
-			if list, has := oneOf(s); has && (!ok || shortest(list) > shortest(words)) {
+	case syntax.OpLiteral:
+		words = exactly(t)
+		return words, words != nil && telling(words)
+	case syntax.OpConcat, syntax.OpCapture:
+		for _, list := range allOf(t) {
+			if !ok || worth(list) > worth(words) {
 				words, ok = list, true
 			}
 		}
@@ -239,17 +267,106 @@ func oneOf(t *syntax.Regexp) (words [][]byte, ok bool) {
 			}
 			words = append(words, list...)
 		}
-		return words, true
+		return distinct(words), true
 	}
 	return nil, false
 }
 
-func shortest(words [][]byte) int {
-	n := longestWord
+// exactly returns the few texts, in lower case, that an expression can match; nil
+// where there are many.
+func exactly(t *syntax.Regexp) [][]byte {
+	switch t.Op {
+	case syntax.OpEmptyMatch:
+		return [][]byte{{}}
+	case syntax.OpLiteral:
+		var w []byte
+		for _, r := range t.Rune {
+			if r >= utf8.RuneSelf {
+				return nil
+			}
+			w = append(w, byte(unicode.ToLower(r)))
+		}
+		return [][]byte{w}
+	case syntax.OpCharClass:
+		var out [][]byte
+		for i := 0; i+1 < len(t.Rune); i += 2 {
+			if t.Rune[i+1] >= utf8.RuneSelf || t.Rune[i+1]-t.Rune[i] > 9 || len(out) > mostExact {
+				return nil
+			}
+			for r := t.Rune[i]; r <= t.Rune[i+1]; r++ {
+				out = append(out, []byte{byte(unicode.ToLower(r))})
+			}
+		}
+		return distinct(out)
+	case syntax.OpCapture:
+		return exactly(t.Sub[0])
+	case syntax.OpQuest:
+		if out := exactly(t.Sub[0]); out != nil {
+			return distinct(append(out, []byte{}))
+		}
+	case syntax.OpAlternate:
+		var out [][]byte
+		for _, s := range t.Sub {
+			one := exactly(s)
+			if one == nil || len(out)+len(one) > mostExact {
+				return nil
+			}
+			out = append(out, one...)
+		}
+		return distinct(out)
+	case syntax.OpConcat:
+		out := [][]byte{{}}
+		for _, s := range t.Sub {
+			one := exactly(s)
+			if one == nil || len(out)*len(one) > mostExact {
+				return nil
+			}
+			out = times(out, one)
+		}
+		return out
+	}
+	return nil
+}
+
+// times returns every text of a before every text of b.
+func times(a, b [][]byte) [][]byte {
+	out := make([][]byte, 0, len(a)*len(b))
+	for _, x := range a {
+		for _, y := range b {
+			out = append(out, append(slices.Clone(x), y...))
+		}
+	}
+	return distinct(out)
+}
+
+func distinct(words [][]byte) [][]byte {
+	slices.SortFunc(words, bytes.Compare)
+	return slices.CompactFunc(words, bytes.Equal)
+}
+
+func longest(words [][]byte) int {
+	n := 0
 	for _, w := range words {
-		n = min(n, len(w))
+		n = max(n, len(w))
 	}
 	return n
+}
+
+// worth says how seldom words are likely to be in a text that has none of an
+// expression's matches: long ones, and those with digits and signs, as far as
+// names and JSON do not have them anyway.
+func worth(words [][]byte) int {
+	least := 1 << 10
+	for _, w := range words {
+		n := len(w)
+		for _, c := range w {
+			if c >= '0' && c <= '9' || c == '*' {
+				n += 8
+			}
+		}
+		least = min(least, n)
+	}
+	return least
 }
 
 // leading returns the literal that every match begins with, or "".
