@@ -112,6 +112,18 @@ func (s *Schema) Slot(path string) (Slot, bool) {
 // Path returns the path of a slot.
 func (s *Schema) Path(n Slot) string { return s.paths[n] }
 
+// Below returns the slots whose paths begin with the same top-level member as that
+// of n, n among them.
+func (s *Schema) Below(n Slot) []Slot {
+	var out []Slot
+	for m := range s.heads {
+		if s.heads[m] == s.heads[n] {
+			out = append(out, Slot(m))
+		}
+	}
+	return out
+}
+
 // Len returns the number of slots.
 func (s *Schema) Len() int { return len(s.paths) }
 

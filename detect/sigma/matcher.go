@@ -17,9 +17,10 @@ type Matcher struct {
 	haveRecord          bool
 	haveFolded          bool
 
-	trail *index
-	now   uint64   // the number of the event at hand
-	memo  []uint64 // by item.memo: that number and the result
+	trail    *index
+	contexts *contexts
+	now      uint64   // the number of the event at hand
+	memo     []uint64 // by item.memo: that number and the result
 
 	serial  uint32 // of the event
 	decided []Deciding
@@ -34,7 +35,7 @@ func (m *Matcher) begin(e *event.Event) {
 
 // Matcher returns a new matcher.
 func (g *Engine) Matcher() *Matcher {
-	return &Matcher{engine: g, trail: newIndex(g), memo: make([]uint64, g.memos+1)}
+	return &Matcher{engine: g, trail: newIndex(g), contexts: newContexts(g.schema), memo: make([]uint64, g.memos+1)}
 }
 
 // Match calls hit for every rule that matches the event, in the engine's order.
@@ -42,11 +43,15 @@ func (g *Engine) Matcher() *Matcher {
 func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 	m.begin(e)
 	rules := m.engine.byKind[e.Kind]
+	var sure []bool
 	if e.Kind == event.CloudTrail {
-		rules = m.trail.candidates(m)
+		var known bool
+		if rules, sure, known = m.contexts.candidates(m); !known {
+			rules = m.trail.candidates(m)
+		}
 	}
-	for _, r := range rules {
-		if m.matches(r) {
+	for i, r := range rules {
+		if sure != nil && sure[i] || m.matches(r) {
 			hit(r)
 		}
 	}

@@ -1,0 +1,102 @@
+package sigma
+
+import (
+	"hash/maphash"
+
+	"github.com/bartizan-security/bartizan/detect/event"
+)
+
+// contexts remembers, for calls that one caller makes again and again in the same
+// way, what the members that are the same then decide: which rules match, which
+// are left to be tried and, unsaid, which cannot match. In a busy account that
+// settles most events by one look-up.
+type contexts struct {
+	seed  maphash.Seed
+	slots []event.Slot // one for each of the members
+	known []bool       // by slot: at or below one of the members
+	table []context    // by the low bits of the sum
+
+	asked, met int
+	rest       int // events for which it is not asked
+}
+
+// context is what is known of one sum.
+type context struct {
+	sum   uint64
+	rules []*Rule
+	sure  []bool // by rule: matches; nil where none is sure to
+}
+
+// A table that seldom knows an event rests, for so many events.
+const (
+	contextBits = 12
+	contextTest = 1 << 13
+	contextRest = 1 << 16
+)
+
+// contextMembers are the members of a record that stay the same when one caller
+// makes a call again.
+var contextMembers = []string{"eventSource", "eventName", "userIdentity.type", "errorCode", "eventType", "userAgent", "sourceIPAddress"}
+
+func newContexts(s *event.Schema) *contexts {
+	c := &contexts{seed: maphash.MakeSeed(), known: make([]bool, s.Len())}
+	for _, path := range contextMembers {
+		slot, _ := s.Slot(path)
+		c.slots = append(c.slots, slot)
+		for _, below := range s.Below(slot) {
+			c.known[below] = true
+		}
+	}
+	return c
+}
+
+// candidates returns the rules that the event's context leaves, in order, and
+// which of them match. ok is false where the table is not asked.
+func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) {
+	if c.rest > 0 {
+		c.rest--
+		return nil, nil, false
+	}
+	sum, ok := m.event.Sum(c.seed, c.slots)
+	if !ok {
+		return nil, nil, false
+	}
+	sum = max(sum, 1) // 0 is an empty place
+	if c.table == nil {
+		c.table = make([]context, 1<<contextBits)
+	}
+	if c.asked++; c.asked == contextTest {
+		if c.met < contextTest/3 {
+			c.rest, c.table = contextRest, nil
+		}
+		m.event.Lazy(c.rest == 0 && c.met > contextTest/2)
+		c.asked, c.met = 0, 0
+		if c.rest > 0 {
+			return nil, nil, false
+		}
+	}
+	at := &c.table[sum&(1<<contextBits-1)]
+	if at.sum == sum {
+		c.met++
+		return at.rules, at.sure, true
+	}
+	*at = context{sum: sum}
+	for i, r := range m.trail.first(m) {
+		truth := no
+		for _, e := range r.conditions {
+			truth = max(truth, e.partial(m, c.known))
+		}
+		if truth == no {
+			continue
+		}
+		at.rules = append(at.rules, r)
+		if truth == yes && at.sure == nil {
+			at.sure = make([]bool, len(at.rules), len(m.trail.first(m))-i+len(at.rules))
+		}
+		if at.sure != nil {
+			at.sure = at.sure[:len(at.rules)]
+			at.sure[len(at.rules)-1] = truth == yes
+		}
+	}
+	return at.rules, at.sure, true
+}
