@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/sigma"
@@ -120,7 +122,22 @@ func (c *sqlCompiler) column(field string) (col column, ok bool) {
 	return column{}, false
 }
 
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// quote is a text in SQL; control characters, which have no place in a query
+// that people look at, are written as chr.
+func quote(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	}
+	var parts []string
+	from := 0
+	for i, r := range s {
+		if unicode.IsControl(r) {
+			parts = append(parts, quote(s[from:i]), fmt.Sprintf("chr(%d)", r))
+			from = i + utf8.RuneLen(r)
+		}
+	}
+	return "(" + strings.Join(append(parts, quote(s[from:])), " || ") + ")"
+}
 
 func jsonPath(path []string) string {
 	p := "$"
@@ -349,8 +366,16 @@ func (c *sqlCompiler) compare(t *sigma.Test, col column) (string, bool) {
 	if len(numbers) > 0 {
 		tests = append(tests, col.sql+" IN ("+strings.Join(numbers, ", ")+")")
 	}
+	var networks []string
 	for _, p := range t.Networks {
-		tests = append(tests, fmt.Sprintf("contains(%s, try_cast(%s AS ipaddress))", quote(p.String()), v))
+		networks = append(networks, quote(p.String()))
+	}
+	if len(networks) == 1 || t.All {
+		for _, n := range networks {
+			tests = append(tests, fmt.Sprintf("contains(%s, try_cast(%s AS ipaddress))", n, v))
+		}
+	} else if networks != nil {
+		tests = append(tests, fmt.Sprintf("any_match(ARRAY[%s], network -> contains(network, try_cast(%s AS ipaddress)))", strings.Join(networks, ", "), v))
 	}
 	for _, re := range t.Regexps {
 		if !portable(re.Source) {

@@ -84,8 +84,9 @@ func (c *sqlCompiler) distinct(from, at string, seconds int, groups, fields []st
 	c.res.widen("values are counted within stretches of twice the timespan")
 	columns, by := "", ""
 	for i, g := range groups {
-		columns += fmt.Sprintf("%s AS group_%d, ", g, i+1)
-		by += fmt.Sprintf("group_%d, ", i+1)
+		name := `"` + strings.ReplaceAll(c.res.Rule.Correlation.GroupBy[i], `"`, `""`) + `"`
+		columns += g + " AS " + name + ", "
+		by += name + ", "
 	}
 	value := fields[0]
 	if len(fields) > 1 {

@@ -79,12 +79,25 @@ func Rules(rules []*sigma.Rule, target Target) []Result {
 			}
 		}
 	}
-	var out []Result
+	out := []Result{}
 	for _, r := range rules {
-		if r.Filter == nil && len(r.Logs()) > 0 && !(r.Silent() && (below[r.ID] || below[r.Name])) {
+		if r.Filter == nil && !(r.Silent() && (below[r.ID] || below[r.Name])) {
 			out = append(out, newResult(r))
 		}
 	}
+	translate(out, target)
+	for i := range out {
+		r := &out[i]
+		if len(r.Rule.Logs()) == 0 {
+			r.refuse("its log source, %s, is no log of AWS that bartizan knows", r.Rule.LogSource)
+		}
+		slices.Sort(r.Reasons)
+		r.Reasons = slices.Compact(r.Reasons)
+	}
+	return out
+}
+
+func translate(out []Result, target Target) {
 	switch target {
 	case Athena:
 		for i := range out {
@@ -97,11 +110,6 @@ func Rules(rules []*sigma.Rule, target Target) []Result {
 	default:
 		onBus(out)
 	}
-	for i := range out {
-		slices.Sort(out[i].Reasons)
-		out[i].Reasons = slices.Compact(out[i].Reasons)
-	}
-	return out
 }
 
 func newResult(r *sigma.Rule) Result {

@@ -68,6 +68,7 @@ type dslCompiler struct {
 	kinds []event.Kind
 }
 
+// all reports whether something holds for a field in every log of the rule.
 func (c *dslCompiler) all(is func(event.Kind, string) bool, field string) bool {
 	return !slices.ContainsFunc(c.kinds, func(k event.Kind) bool { return !is(k, field) })
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,15 +30,21 @@ func newRulesCompileCommand(a *App) *cobra.Command {
 Athena SQL over the tables that AWS documents, OpenSearch queries, and stacks of
 EventBridge rules for CloudFormation and Terraform with an SNS topic as target.
 
-A translation never misses what the rule matches. Where the target cannot express
-a part, the translation matches more, and its hits are to be checked again; where
+A translation never misses what the rule matches. Each rule is exact, wider or
+refused. Where the target cannot express a part, the translation is wider: it
+matches more, and its hits are to be checked again, with 'bartizan detect'. Where
 nothing useful would be left the rule is refused. Which it is, and why, is said
-for every rule on standard error and in the output.
+for every rule on standard error, and by -o json for machines.
 
-Exit code 3 says that a rule named on the command line was refused, or all were.`,
+--out writes files that the target takes as they are: NAME.json is a pattern for
+'aws events put-rule --event-pattern' or the body of a search, NAME.sql a query.
+
+Exit code 0: every rule was translated, or of all rules those that can be.
+Exit code 3: a rule named on the command line was refused, or all were.`,
 		Example: `  bartizan rules compile --to cloudformation > detections.json
   bartizan rules compile --to eventbridge cloudtrail_logging_stopped
   bartizan rules compile --to athena --only critical,high --out queries
+  bartizan rules compile --to opensearch -o json | jq '.[] | select(.fidelity != "exact")'
   bartizan rules compile --to terraform --rules my-rules --no-pack --out infra`,
 	}
 	c.Flags().StringVar(&to, "to", "", "`TARGET`: "+strings.Join(words, ", "))
@@ -45,9 +52,13 @@ Exit code 3 says that a rule named on the command line was refused, or all were.
 	_ = c.MarkFlagRequired("to")
 	_ = c.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	flags := addRuleFlags(c)
+	out := addOutputFlag(c, "text", "json")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if !slices.Contains(words, to) {
 			return usageErrorf("--to %q: want one of %s", to, strings.Join(words, ", "))
+		}
+		if err := out.parse(); err != nil {
+			return err
 		}
 		engine, err := flags.engine(a)
 		if err != nil {
@@ -61,21 +72,37 @@ Exit code 3 says that a rule named on the command line was refused, or all were.
 				if r == nil {
 					return &Error{Code: ExitUsage, Err: fmt.Errorf("no rule is %q", name), Hint: "'bartizan rules list' shows them; --rules DIR adds yours"}
 				}
-				chosen = append(chosen, r)
+				if r.Filter != nil {
+					return usageErrorf("%q is a filter: it is laid over the rules that it names, and has no translation of its own", name)
+				}
+				if !slices.Contains(chosen, r) {
+					chosen = append(chosen, r)
+				}
 			}
 			rules = chosen
 		}
 		target := compile.Target(to)
 		results := compile.Rules(rules, target)
 		refused := a.compileReport(results)
-		files, err := a.compiled(results, target)
-		if err != nil {
-			return &Error{Code: ExitIncomplete, Err: err, Hint: "the lines above say why each rule was refused"}
+		var text []byte
+		if dir == "" && slices.ContainsFunc(out.specs, func(s outputSpec) bool { return s.format == "text" }) {
+			if text, err = a.compiledText(results, target); err != nil {
+				return err
+			}
 		}
-		if dir == "" {
-			err = a.printCompiled(files, target)
-		} else {
-			err = a.writeCompiled(dir, files, results)
+		err = out.emit(a, func(format string, w io.Writer, _ bool) error {
+			content := text
+			if format == "json" {
+				var err error
+				if content, err = indented(results); err != nil {
+					return err
+				}
+			}
+			_, err := w.Write(content)
+			return err
+		})
+		if err == nil && dir != "" {
+			err = a.writeCompiled(dir, results, target)
 		}
 		if err != nil {
 			return err
@@ -95,12 +122,17 @@ func (a *App) compileReport(results []compile.Result) (refused int) {
 		if r.Fidelity != compile.Exact {
 			a.notef("%s %s: %s", r.Fidelity, report.Plain(r.RuleID), report.Plain(strings.Join(r.Reasons, "; ")))
 		}
+		for _, note := range r.Notes {
+			if len(results) == 1 {
+				a.notef("note: %s", report.Plain(note))
+			}
+		}
 	}
-	a.notef("%d rules: %d exact, %d match more and are to be checked again, %d refused", len(results), n[compile.Exact], n[compile.Wider], n[compile.Refused])
+	a.notef("%d %s: %d exact, %d match more and are to be checked again, %d refused", len(results), plural(len(results), "rule", "rules"), n[compile.Exact], n[compile.Wider], n[compile.Refused])
 	return n[compile.Refused]
 }
 
-// compiledFile is a file of --out; without it, a part of standard output.
+// compiledFile is a file of --out.
 type compiledFile struct {
 	name string
 	text []byte
@@ -108,37 +140,74 @@ type compiledFile struct {
 
 var notFileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// compiled writes the results in their target's form.
-func (a *App) compiled(results []compile.Result, target compile.Target) ([]compiledFile, error) {
-	switch target {
-	case compile.CloudFormation, compile.Terraform:
-		text, warnings, err := compile.Stack(results, target)
-		for _, w := range warnings {
-			a.warnf("%s", w)
+// stackOf writes the results as a stack.
+func (a *App) stackOf(results []compile.Result, target compile.Target) ([]byte, error) {
+	text, warnings, err := compile.Stack(results, target)
+	for _, w := range warnings {
+		a.warnf("%s", w)
+	}
+	if err != nil {
+		return nil, &Error{Code: ExitIncomplete, Err: err, Hint: "the lines above say why each rule was refused"}
+	}
+	return text, nil
+}
+
+func isStack(t compile.Target) bool { return t == compile.CloudFormation || t == compile.Terraform }
+
+// compiledText is what goes to standard output.
+func (a *App) compiledText(results []compile.Result, target compile.Target) ([]byte, error) {
+	if isStack(target) {
+		return a.stackOf(results, target)
+	}
+	taken := []compile.Result{}
+	var sql []string
+	for _, r := range results {
+		if r.Fidelity != compile.Refused {
+			taken, sql = append(taken, r), append(sql, sqlText(r))
 		}
+	}
+	if target == compile.Athena {
+		return []byte(strings.Join(sql, "\n")), nil
+	}
+	return indented(taken)
+}
+
+// compiledFiles are the files of --out, which the target takes as they are.
+func (a *App) compiledFiles(results []compile.Result, target compile.Target) ([]compiledFile, error) {
+	if isStack(target) {
+		text, err := a.stackOf(results, target)
 		name := map[compile.Target]string{compile.CloudFormation: "bartizan-detections.json", compile.Terraform: "bartizan-detections.tf.json"}[target]
 		return []compiledFile{{name, text}}, err
 	}
 	var files []compiledFile
-	used := map[string]bool{}
+	used := map[string]bool{"": true, "report": true, "index-template": true}
 	for _, r := range results {
-		if r.Fidelity == compile.Refused {
-			continue
+		base := strings.Trim(notFileName.ReplaceAllString(r.RuleID, "_"), ".-")
+		base = base[:min(len(base), 120)]
+		for used[strings.ToLower(base)] { // some file systems ignore case
+			base += "_"
 		}
-		name := strings.Trim(notFileName.ReplaceAllString(r.RuleID, "_"), ".")
-		for used[name] || name == "" || name == "report" {
-			name += "_"
+		used[strings.ToLower(base)] = true
+		if r.SQL != "" {
+			files = append(files, compiledFile{base + ".sql", []byte(sqlText(r))})
 		}
-		used[name] = true
-		if target == compile.Athena {
-			files = append(files, compiledFile{name + ".sql", []byte(sqlText(r))})
-			continue
+		if r.Query != nil {
+			text, err := indented(r.Query)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, compiledFile{base + ".json", text})
 		}
-		text, err := indented(r)
-		if err != nil {
-			return nil, err
+		for i, p := range r.Patterns {
+			name := base
+			if len(r.Patterns) > 1 {
+				name = fmt.Sprintf("%s.%d", base, i+1)
+			}
+			files = append(files, compiledFile{name + ".json", append(slices.Clone(p.JSON), '\n')})
 		}
-		files = append(files, compiledFile{name + ".json", text})
+	}
+	if target == compile.OpenSearch {
+		files = append(files, compiledFile{"index-template.json", append(compile.IndexTemplate("aws-*"), '\n')})
 	}
 	return files, nil
 }
@@ -158,37 +227,15 @@ func sqlText(r compile.Result) string {
 	for _, why := range append(slices.Clone(r.Reasons), r.Notes...) {
 		fmt.Fprintf(&b, "--   %s\n", report.Plain(why))
 	}
-	fmt.Fprintf(&b, "%s;\n", r.SQL)
+	fmt.Fprintf(&b, "-- Reads the whole table: add a condition on its partitions to WHERE.\n%s;\n", r.SQL)
 	return b.String()
 }
 
-func (a *App) printCompiled(files []compiledFile, target compile.Target) error {
-	var text []byte
-	list := target == compile.EventBridge || target == compile.OpenSearch
-	for i, f := range files {
-		switch {
-		case list && i == 0:
-			text = append(text, "[\n"...)
-		case list:
-			text = append(bytes.TrimSpace(text), ",\n"...)
-		case i > 0:
-			text = append(text, '\n')
-		}
-		text = append(text, f.text...)
+func (a *App) writeCompiled(dir string, results []compile.Result, target compile.Target) error {
+	files, err := a.compiledFiles(results, target)
+	if err != nil {
+		return err
 	}
-	if list && len(files) == 0 {
-		text = append(text, "["...)
-	}
-	if list {
-		text = append(text, "]\n"...)
-	}
-	if _, err := a.Stdout.Write(text); err != nil {
-		return incompleteErrorf("write to standard output: %w", err)
-	}
-	return nil
-}
-
-func (a *App) writeCompiled(dir string, files []compiledFile, results []compile.Result) error {
 	summary, err := indented(results)
 	if err != nil {
 		return err

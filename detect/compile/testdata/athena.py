@@ -144,9 +144,14 @@ def main():
             networks[match[1]] = name
         return "(%s IN (SELECT a FROM %s))" % (match[2], networks[match[1]])
 
+    def in_networks(match):
+        each = (f"contains({n}, try_cast({match[2]} AS ipaddress))" for n in match[1].split(", "))
+        return "(%s)" % " OR ".join(each)
+
     out = {}
     for rule, query in data["queries"].items():
         sql, table, (first, end) = query["sql"], query["table"], query["own"]
+        sql = re.sub(r"any_match\(ARRAY\[(.*?)\], network -> contains\(network, try_cast\((.*?) AS ipaddress\)\)\)", in_networks, sql)
         sql = re.sub(r"contains\('([0-9a-f.:/]+)', try_cast\((.*?) AS ipaddress\)\)", in_network, sql)
         sql = sql.replace("json_extract(", "trino_extract(").replace("CROSS JOIN UNNEST(ARRAY[0, 1]) AS w(late)", "CROSS JOIN (VALUES (0), (1)) AS w(late)")
         try:
