@@ -64,6 +64,15 @@ func (r *Result) eventBridge(wildcard bool) {
 		terms[i] = c.apart(terms[i])
 	}
 	c.outside(terms)
+	if slices.ContainsFunc(terms, func(t conj) bool { return !narrows(t) }) {
+		why := "nothing is known to be common to its events"
+		if len(r.Reasons) > 0 {
+			slices.Sort(r.Reasons)
+			why = strings.Join(slices.Compact(r.Reasons), "; ")
+		}
+		r.refuse("what EventBridge can express of the condition takes almost every event: %s", why)
+		return
+	}
 	pieces, ok := c.fit(merged(terms), kind)
 	if !ok {
 		r.refuse("the pattern does not fit into %d patterns of %d characters", maxPieces, maxPattern)
@@ -249,6 +258,22 @@ func (c *ebCompiler) apart(t conj) conj {
 		kept[head], out[f] = f, t[f]
 	}
 	return out
+}
+
+// narrows reports whether a conjunction asks for something, and does not only
+// exclude or name what nearly all events have.
+func narrows(t conj) bool {
+	for f, list := range t {
+		if slices.Contains([]string{"eventType", "eventCategory", "managementEvent", "readOnly", "service.archived"}, f) {
+			continue
+		}
+		if !slices.ContainsFunc(list, func(m matcher) bool {
+			return m.kind == mBut || m.kind == mExists || m.kind == mPrefix && m.text == ""
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // outside leaves out conditions on an object where others look into it: a

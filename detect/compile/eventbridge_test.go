@@ -116,6 +116,7 @@ func TestEventBridgePatterns(t *testing.T) {
 		{"text within, where it does: left out", "  s: {eventName: A, userAgent|contains: kali}\n  condition: s", compile.Wider, `{"eventName":["A"]}`},
 		{"a regular expression: what it needs", "  s: {eventName|re: '^(Create|Delete)User[0-9]$'}\n  condition: s", compile.Wider, `{"eventName":[{"prefix":"CreateUser"},{"prefix":"DeleteUser"}]}`},
 		{"keywords: left out", "  s: {eventName: A}\n  k: [kali]\n  condition: s and k", compile.Wider, `{"eventName":["A"]}`},
+		{"only an exclusion left: nearly every event", "  k: [kali]\n  f: {userIdentity.type: AWSService}\n  condition: k and not f", compile.Refused, ``},
 		{"nothing left", "  k: [kali]\n  condition: k", compile.Refused, ``},
 		{"conditions in a list: one", "  s: {requestParameters.a.b: x, requestParameters.a.c: y}\n  condition: s", compile.Wider, `{"requestParameters":{"a":{"b":[{"equals-ignore-case":"x"}]}}}`},
 		{"at least two of three", "  a: {eventName: A}\n  b: {awsRegion: b}\n  c: {errorCode: c}\n  condition: 2 of them", compile.Exact, `{"$or":[{"awsRegion":["b"],"eventName":["A"]},{"errorCode":["c"],"eventName":["A"]},{"awsRegion":["b"],"errorCode":["c"]}]}`},
