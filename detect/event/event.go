@@ -105,8 +105,9 @@ type Event struct {
 	inside []*node   // by slot, where withinArray: the node of the array's elements
 	many   [][]Value // by slot, where several
 	now    uint32
-	dotted bool // a member's name holds a dot
-	lazy   bool // see Lazy
+	dotted bool    // a member's name holds a dot
+	lazy   bool    // see Lazy
+	after  []int16 // by child of the root, from 1: the one that came behind it last
 
 	// Records of lines.
 	columns *Columns
@@ -125,6 +126,7 @@ func New(s *Schema) *Event {
 		stamp:  make([]uint32, s.Len()),
 		inside: make([]*node, s.Len()),
 		many:   make([][]Value, s.Len()),
+		after:  make([]int16, len(s.root.keys)+1),
 	}
 }
 
@@ -175,6 +177,7 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 		e.raw = b[start : i+1]
 		return i + 1, nil
 	}
+	k := -1
 	for {
 		if i >= len(b) {
 			return 0, ErrShort
@@ -200,11 +203,7 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			}
 			i = SkipSpace(b, i+1)
 		}
-		k := root.find(key)
-		if k < 0 && bytes.IndexByte(key, '\\') >= 0 {
-			key = plainText(key)
-			k = root.find(key)
-		}
+		k = e.child(key, k)
 		end := 0
 		if k >= 0 && k == root.hot && !e.lazy && i < len(b) && b[i] == '{' {
 			// Somebody asks for this one of nearly every record: read it while
@@ -216,7 +215,13 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			end = e.fill(root, k, i-start, len(b)-start) + start
 		}
 		if end <= start {
-			if end, err = SkipValue(b, i); err != nil {
+			if i < len(b) && b[i] == '"' {
+				end, err = skipString(b, i+1)
+				end++
+			} else {
+				end, err = SkipValue(b, i)
+			}
+			if err != nil {
 				return 0, err
 			}
 			if k >= 0 && e.tried[k] {
@@ -226,7 +231,7 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 		}
 		if k >= 0 {
 			e.top[k] = span{uint32(i - start), uint32(end - start)}
-		} else if bytes.IndexByte(key, '.') >= 0 {
+		} else if bytes.ContainsAny(key, `.\`) { // an escape may hide a dot
 			e.dotted = true
 		}
 		i = end
@@ -248,6 +253,24 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			i = SkipSpace(b, i)
 		}
 	}
+}
+
+// child returns the number of a member among the schema's top-level keys, or −1.
+// before is that of the member before it: records have their members in the same
+// order, mostly.
+func (e *Event) child(key []byte, before int) int {
+	root := e.schema.root
+	if guess := e.after[before+1]; len(root.keys) > 0 && root.keys[guess] == string(key) {
+		return int(guess)
+	}
+	k := root.find(key)
+	if k < 0 && bytes.IndexByte(key, '\\') >= 0 {
+		k = root.find(plainText(key))
+	}
+	if k >= 0 {
+		e.after[before+1] = int16(k)
+	}
+	return k
 }
 
 // SetFields makes the event a record of lines. line is the whole record.

@@ -14,7 +14,7 @@ type contexts struct {
 	seed  maphash.Seed
 	slots []event.Slot // one for each of the members
 	known []bool       // by slot: at or below one of the members
-	table []context    // by the low bits of the sum
+	table [][2]context // by the low bits of the sum: the last two that were met
 
 	asked, met int
 	rest       int // events for which it is not asked
@@ -29,7 +29,7 @@ type context struct {
 
 // A table that seldom knows an event rests, for so many events.
 const (
-	contextBits = 12
+	contextBits = 12 // of the table's size
 	contextTest = 1 << 13
 	contextRest = 1 << 16
 )
@@ -63,7 +63,7 @@ func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) 
 	}
 	sum = max(sum, 1) // 0 is an empty place
 	if c.table == nil {
-		c.table = make([]context, 1<<contextBits)
+		c.table = make([][2]context, 1<<contextBits)
 	}
 	if c.asked++; c.asked == contextTest {
 		if c.met < contextTest/3 {
@@ -75,12 +75,16 @@ func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) 
 			return nil, nil, false
 		}
 	}
-	at := &c.table[sum&(1<<contextBits-1)]
-	if at.sum == sum {
-		c.met++
-		return at.rules, at.sure, true
+	pair := &c.table[sum&(1<<contextBits-1)]
+	for i := range pair {
+		if pair[i].sum == sum {
+			c.met++
+			return pair[i].rules, pair[i].sure, true
+		}
 	}
-	*at = context{sum: sum}
+	pair[1] = pair[0]
+	pair[0] = context{sum: sum}
+	at := &pair[0]
 	for i, r := range m.trail.first(m) {
 		truth := no
 		for _, e := range r.conditions {
