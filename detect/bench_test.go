@@ -120,7 +120,7 @@ func BenchmarkDetect(b *testing.B) {
 	for _, set := range []struct {
 		name  string
 		files [][]byte
-	}{{"generated", corpus(100_000, 2000)}, {"recorded", recorded(b)}, {"invictus", sharedFiles(b)}} {
+	}{{"generated", corpus(100_000, 2000, 400)}, {"crowd", corpus(100_000, 2000, 0)}, {"recorded", recorded(b)}, {"invictus", sharedFiles(b)}} {
 		gunzip(b, set.files)
 		start := cpuSeconds()
 		size := gunzip(b, set.files)
@@ -206,7 +206,7 @@ func BenchmarkCommand(b *testing.B) {
 	if err := os.Mkdir(logs, 0o700); err != nil {
 		b.Fatal(err)
 	}
-	for i, f := range corpus(events, perFile) {
+	for i, f := range corpus(events, perFile, 400) {
 		if err := os.WriteFile(filepath.Join(logs, fmt.Sprintf("%04d.json.gz", i)), f, 0o600); err != nil {
 			b.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func watchResident(pid int, peak *float64) (stop func()) {
 
 // BenchmarkScan is the reader without rules, on text that is not compressed.
 func BenchmarkScan(b *testing.B) {
-	files := corpus(20_000, 20_000)
+	files := corpus(20_000, 20_000, 400)
 	gz, err := gzip.NewReader(bytes.NewReader(files[0]))
 	if err != nil {
 		b.Fatal(err)
@@ -287,7 +287,7 @@ func BenchmarkScan(b *testing.B) {
 
 // BenchmarkMatch is the matcher alone.
 func BenchmarkMatch(b *testing.B) {
-	files := corpus(5000, 5000)
+	files := corpus(5000, 5000, 400)
 	engine := allRules(b)
 	var events []*event.Event
 	r := &logs.Reader{Schema: engine.Schema(), Visit: func(e *event.Event) error {

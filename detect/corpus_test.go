@@ -57,9 +57,14 @@ var agents = []string{
 	"amazon-ssm-agent/3.2.1705.0", "kube-controller-manager/v1.28.5 (linux/amd64) kubernetes/506050d/controller",
 }
 
+// caller is who makes a call: the same program makes many, from one place.
+type caller struct{ who, ip, agent string }
+
 // corpus generates CloudTrail as it is delivered: objects of records, gzipped.
-// The records are about as long as those of a real account, 1.4 KB.
-func corpus(events, perFile int) [][]byte {
+// The records are about as long as those of a real account, 1.4 KB. So many
+// callers are at work at once, each for some thousand calls; 0 gives every call
+// to another, as no account has it.
+func corpus(events, perFile, callers int) [][]byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	total := 0
 	for _, c := range calls {
@@ -71,6 +76,26 @@ func corpus(events, perFile int) [][]byte {
 			b.WriteByte("0123456789abcdef"[rnd.IntN(16)])
 		}
 		return b.String()
+	}
+	newCaller := func() caller {
+		c := caller{ip: fmt.Sprintf("10.%d.%d.%d", rnd.IntN(4), rnd.IntN(256), rnd.IntN(256)), agent: agents[rnd.IntN(len(agents))]}
+		role := rnd.IntN(40)
+		switch r := rnd.IntN(100); {
+		case r < 62:
+			session := hex(17)
+			c.who = fmt.Sprintf(`{"type":"AssumedRole","principalId":"AROAEXAMPLE%010d:i-%s","arn":"arn:aws:sts::123456789012:assumed-role/service-%d/i-%s","accountId":"123456789012","accessKeyId":"ASIA%s","sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROAEXAMPLE%010d","arn":"arn:aws:iam::123456789012:role/service-%d","accountId":"123456789012","userName":"service-%d"},"webIdFederationData":{},"attributes":{"creationDate":"2024-01-01T00:00:00Z","mfaAuthenticated":"false"},"ec2RoleDelivery":"2.0"}}`,
+				role, session, role, session, strings.ToUpper(hex(16)), role, role, role)
+		case r < 75:
+			c.who = fmt.Sprintf(`{"type":"IAMUser","principalId":"AIDAEXAMPLE%010d","arn":"arn:aws:iam::123456789012:user/ci-%d","accountId":"123456789012","accessKeyId":"AKIA%s","userName":"ci-%d"}`, role, role, strings.ToUpper(hex(16)), role)
+		default:
+			service := []string{"lambda.amazonaws.com", "ec2.amazonaws.com", "autoscaling.amazonaws.com", "config.amazonaws.com"}[rnd.IntN(4)]
+			c = caller{`{"type":"AWSService","invokedBy":"` + service + `"}`, service, service}
+		}
+		return c
+	}
+	var working []caller
+	for range callers {
+		working = append(working, newCaller())
 	}
 	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	var files [][]byte
@@ -93,20 +118,15 @@ func corpus(events, perFile int) [][]byte {
 		for strings.Contains(request, "%s") {
 			request = strings.Replace(request, "%s", hex(8), 1)
 		}
-		ip := fmt.Sprintf("10.%d.%d.%d", rnd.IntN(4), rnd.IntN(256), rnd.IntN(256))
-		agent := agents[rnd.IntN(len(agents))]
-		role := rnd.IntN(40)
-		var who string
-		switch r := rnd.IntN(100); {
-		case r < 62:
-			who = fmt.Sprintf(`{"type":"AssumedRole","principalId":"AROAEXAMPLE%010d:i-%s","arn":"arn:aws:sts::123456789012:assumed-role/service-%d/i-%s","accountId":"123456789012","accessKeyId":"ASIA%s","sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROAEXAMPLE%010d","arn":"arn:aws:iam::123456789012:role/service-%d","accountId":"123456789012","userName":"service-%d"},"webIdFederationData":{},"attributes":{"creationDate":"2024-01-01T00:00:00Z","mfaAuthenticated":"false"},"ec2RoleDelivery":"2.0"}}`,
-				role, hex(17), role, hex(17), strings.ToUpper(hex(16)), role, role, role)
-		case r < 75:
-			who = fmt.Sprintf(`{"type":"IAMUser","principalId":"AIDAEXAMPLE%010d","arn":"arn:aws:iam::123456789012:user/ci-%d","accountId":"123456789012","accessKeyId":"AKIA%s","userName":"ci-%d"}`, role, role, strings.ToUpper(hex(16)), role)
-		default:
-			service := []string{"lambda.amazonaws.com", "ec2.amazonaws.com", "autoscaling.amazonaws.com", "config.amazonaws.com"}[rnd.IntN(4)]
-			who = `{"type":"AWSService","invokedBy":"` + service + `"}`
-			ip, agent = service, service
+		by := caller{}
+		if callers == 0 {
+			by = newCaller()
+		} else {
+			k := rnd.IntN(callers)
+			if rnd.IntN(5000) == 0 {
+				working[k] = newCaller()
+			}
+			by = working[k]
 		}
 		failed := ""
 		if rnd.IntN(30) == 0 {
@@ -114,7 +134,7 @@ func corpus(events, perFile int) [][]byte {
 		}
 		at = at.Add(20 * time.Millisecond)
 		fmt.Fprintf(&text, `{"eventVersion":"1.09","userIdentity":%s,"eventTime":"%s","eventSource":"%s.amazonaws.com","eventName":"%s","awsRegion":"eu-west-1","sourceIPAddress":"%s","userAgent":"%s",%s"requestParameters":%s,"responseElements":null,"additionalEventData":{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"%s","bytesTransferredOut":%d},"requestID":"%s-%s-%s-%s-%s","eventID":"%s-%s-%s-%s-%s","readOnly":true,"resources":[{"accountId":"123456789012","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::data-%s"}],"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"123456789012","eventCategory":"Management","tlsDetails":{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"%s.eu-west-1.amazonaws.com"}}`,
-			who, at.Format(time.RFC3339), c.source, c.name, ip, agent, failed, request, hex(76), rnd.IntN(100000),
+			by.who, at.Format(time.RFC3339), c.source, c.name, by.ip, by.agent, failed, request, hex(76), rnd.IntN(100000),
 			hex(8), hex(4), hex(4), hex(4), hex(12), hex(8), hex(4), hex(4), hex(4), hex(12), hex(8), c.source)
 		if n%perFile == perFile-1 || n == events-1 {
 			text.WriteString(`]}`)

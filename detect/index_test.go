@@ -45,7 +45,7 @@ func TestIndexedEqualsPlain(t *testing.T) {
 			}
 		}
 	}
-	for _, f := range corpus(3000, 1000) {
+	for _, f := range append(corpus(3000, 1000, 0), corpus(30_000, 1000, 50)...) {
 		if _, err := r.Read(context.Background(), held{"generated", f}); err != nil {
 			t.Fatal(err)
 		}

@@ -221,7 +221,7 @@ func TestSharedLogs(t *testing.T) {
 // whole and cut short.
 func TestLargeCompressedFile(t *testing.T) {
 	g := compile(t, createUser)
-	files := corpus(30_000, 30_000)
+	files := corpus(30_000, 30_000, 0)
 	for _, c := range []struct {
 		text     string
 		problems int64
