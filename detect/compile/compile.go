@@ -116,32 +116,41 @@ func newResult(r *sigma.Rule) Result {
 	return Result{RuleID: r.Key(), Title: r.Title, Severity: r.Level, Rule: r}
 }
 
-// onBus makes EventBridge patterns. The few wildcards of a bus go to the severe
-// rules first.
+// onBus makes EventBridge patterns. The few wildcards of a bus go to what rules
+// ask for first, then to what they exclude, each time to severe rules first.
 func onBus(results []Result) {
+	spent := make([]int, len(results))
 	left := maxWildcards
-	for _, level := range []string{"critical", "high", "medium", "low", "informational"} {
-		for i := range results {
-			r := &results[i]
-			if r.Severity != level {
-				continue
+	try := func(i int, use wildcards) {
+		r := newResult(results[i].Rule)
+		r.eventBridge(use)
+		n := 0
+		for _, p := range r.Patterns {
+			if p.wildcard {
+				n++
 			}
-			r.eventBridge(left > 0)
-			n := 0
-			for _, p := range r.Patterns {
-				if p.wildcard {
-					n++
+		}
+		if n-spent[i] <= left {
+			left -= n - spent[i]
+			results[i], spent[i] = r, n
+		}
+	}
+	for i := range results {
+		try(i, wildcards{})
+	}
+	for _, use := range []wildcards{{asked: true}, {asked: true, excluded: true}} {
+		for _, level := range []string{"critical", "high", "medium", "low", "informational"} {
+			for i := range results {
+				if results[i].Severity == level && left > 0 {
+					try(i, use)
 				}
 			}
-			if n > left { // split into too many
-				*r = newResult(r.Rule)
-				r.eventBridge(false)
-				n = 0
-			}
-			left -= n
 		}
 	}
 }
+
+// wildcards says where a pattern may have some.
+type wildcards struct{ asked, excluded bool }
 
 func (r *Result) refuse(format string, args ...any) {
 	r.Fidelity, r.Reasons = Refused, []string{fmt.Sprintf(format, args...)}

@@ -33,12 +33,12 @@ type Pattern struct {
 }
 
 type ebCompiler struct {
-	res      *Result
-	kind     event.Kind
-	wildcard bool // may be used
+	res  *Result
+	kind event.Kind
+	use  wildcards
 }
 
-func (r *Result) eventBridge(wildcard bool) {
+func (r *Result) eventBridge(use wildcards) {
 	if r.Rule.Correlation != nil {
 		r.refuse("EventBridge looks at one event at a time, not at what happens within %s; %s", duration(r.Rule.Correlation.Timespan), instead(r.Rule))
 		return
@@ -49,7 +49,7 @@ func (r *Result) eventBridge(wildcard bool) {
 		return
 	}
 	r.Fidelity = Exact
-	c := &ebCompiler{r, kind, wildcard}
+	c := &ebCompiler{r, kind, use}
 	terms := c.over(r.Rule.Condition(), false)
 	terms = slices.DeleteFunc(merged(terms), func(t conj) bool { return t == nil })
 	switch {

@@ -246,7 +246,7 @@ func (c *ebCompiler) words(field string, how casing, p sigma.Pattern) (list []ma
 	case s.simple && s.before && !s.after && !strings.HasSuffix(s.lit, "}"):
 		return pick(mSuffix, mSuffixFold, s.lit), ""
 	}
-	if fixed && c.wildcard && stars(p) <= maxStars {
+	if fixed && c.use.asked && stars(p) <= maxStars {
 		list = []matcher{{kind: mWildcard, text: wildcardText(p)}}
 		if s.one {
 			why = "one character is taken for any text"
@@ -265,7 +265,7 @@ func (c *ebCompiler) words(field string, how casing, p sigma.Pattern) (list []ma
 		return pick(mSuffix, mSuffixFold, last.Literal), "only the end is compared"
 	case !fixed:
 		return nil, "wildcards of EventBridge have regard to case"
-	case c.wildcard:
+	case c.use.asked:
 		return nil, fmt.Sprintf("EventBridge takes no pattern of more than %d wildcards", maxStars)
 	}
 	return nil, fmt.Sprintf("only %d rules of a bus may have wildcards", maxWildcards)
@@ -414,7 +414,7 @@ func (x *exclusion) add(p sigma.Pattern, how casing) {
 		put(mPrefix, s.lit)
 	case s.simple && s.before && !s.after:
 		put(mSuffix, s.lit)
-	case x.c.wildcard && stars(p) <= maxStars:
+	case x.c.use.excluded && stars(p) <= maxStars:
 		put(mWildcard, wildcardText(p))
 	default:
 		x.why = fmt.Sprintf("an exclusion is left out: only %d rules of a bus may have wildcards", maxWildcards)
