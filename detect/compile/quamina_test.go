@@ -265,7 +265,7 @@ func expand(p map[string]any) (out []map[string]any, ok bool) {
 					continue
 				case m["suffix"] != nil && !isMap(m["suffix"]):
 					a = map[string]any{"shellstyle": "*" + m["suffix"].(string)}
-				case m["wildcard"] != nil && !strings.Contains(m["wildcard"].(string), `\`):
+				case m["wildcard"] != nil && !strings.Contains(m["wildcard"].(string), `\`) && strings.Count(m["wildcard"].(string), "*") < 2:
 					a = map[string]any{"shellstyle": m["wildcard"]}
 				case m["prefix"] != nil && !isMap(m["prefix"]) && m["prefix"] != "" && !strings.Contains(m["prefix"].(string), "*"):
 					a = map[string]any{"shellstyle": m["prefix"].(string) + "*"}
