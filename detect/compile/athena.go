@@ -13,67 +13,28 @@ import (
 	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
-// trailColumns are the columns of the table that AWS gives for CloudTrail, all
-// text. https://docs.aws.amazon.com/athena/latest/ug/create-cloudtrail-table.html
-var trailColumns = strings.Fields(`eventversion eventtime eventsource eventname awsregion sourceipaddress useragent errorcode errormessage
-	requestid eventid readonly eventtype apiversion recipientaccountid sharedeventid vpcendpointid vpcendpointaccountid eventcategory
-	sessioncredentialfromconsole edgedevicedetails
-	useridentity.type useridentity.principalid useridentity.arn useridentity.accountid useridentity.invokedby useridentity.accesskeyid
-	useridentity.username useridentity.onbehalfof.userid useridentity.onbehalfof.identitystorearn
-	useridentity.sessioncontext.attributes.mfaauthenticated useridentity.sessioncontext.attributes.creationdate
-	useridentity.sessioncontext.sessionissuer.type useridentity.sessioncontext.sessionissuer.principalid
-	useridentity.sessioncontext.sessionissuer.arn useridentity.sessioncontext.sessionissuer.accountid
-	useridentity.sessioncontext.sessionissuer.username useridentity.sessioncontext.ec2roledelivery
-	tlsdetails.tlsversion tlsdetails.ciphersuite tlsdetails.clientprovidedhostheader`)
-
-// jsonColumns hold JSON text.
-var jsonColumns = strings.Fields(`requestparameters responseelements additionaleventdata serviceeventdetails`)
-
-// flowColumns are those of the table of VPC flow logs, versions 2 to 5; numbers
-// are so marked. https://docs.aws.amazon.com/athena/latest/ug/vpc-flow-logs-create-table-statement.html
-var flowColumns = map[string]bool{
-	"version": true, "account_id": false, "interface_id": false, "srcaddr": false, "dstaddr": false, "srcport": true,
-	"dstport": true, "protocol": true, "packets": true, "bytes": true, "start": true, "end": true, "action": false,
-	"log_status": false, "vpc_id": false, "subnet_id": false, "instance_id": false, "tcp_flags": true, "type": false,
-	"pkt_srcaddr": false, "pkt_dstaddr": false, "region": false, "az_id": false, "sublocation_type": false,
-	"sublocation_id": false, "pkt_src_aws_service": false, "pkt_dst_aws_service": false, "flow_direction": false,
-	"traffic_path": true,
-}
-
-// flowDefault are the columns of version 2.
-var flowDefault = strings.Fields(`version account_id interface_id srcaddr dstaddr srcport dstport protocol packets bytes start end action log_status`)
-
 type sqlCompiler struct {
-	res  *Result
-	flow bool
-	used []string // columns beyond version 2 of the flow logs
-}
-
-// column is where a field is found.
-type column struct {
-	sql     string   // the value as text or number; NULL where it is missing or null
-	raw     string   // the column, whatever stands in it
-	path    []string // within a column of JSON
-	json    bool
-	numeric bool
+	res   *Result
+	table table
+	used  []string // columns beyond version 2 of the flow logs
 }
 
 func (r *Result) athena() Fidelity {
-	kind := only(r.Rule, event.CloudTrail, event.VPCFlow)
+	kind := only(r.Rule, event.CloudTrail, event.VPCFlow, event.ALB, event.S3Access, event.DNS)
+	if logs := r.Rule.Logs(); kind == "" && slices.Contains(logs, event.ALB) {
+		kind = event.ALB
+		r.Notes = append(r.Notes, "the query reads the table of application load balancers; the rule is for "+names(logs))
+	}
 	if kind == "" {
-		r.refuse("queries are written for the tables of CloudTrail and VPC flow logs, not for %s", names(r.Rule.Logs()))
+		r.refuse("queries are written for the tables of CloudTrail, VPC flow, ALB, S3 access and resolver query logs, not for %s", names(r.Rule.Logs()))
 		return Refused
 	}
 	r.Fidelity = Exact
-	c := &sqlCompiler{res: r, flow: kind == event.VPCFlow}
-	table, order := "cloudtrail_logs", "eventtime"
-	if c.flow {
-		table, order = "vpc_flow_logs", `"start"`
-	}
+	c := &sqlCompiler{res: r, table: tableOf(kind)}
 	if r.Rule.Correlation != nil {
-		c.correlation(table)
+		c.correlation()
 	} else if where, ok := c.where(r.Rule); ok {
-		r.SQL = fmt.Sprintf("SELECT *\nFROM %s\nWHERE %s\nORDER BY %s", table, where, order)
+		r.SQL = fmt.Sprintf("SELECT *\nFROM %s\nWHERE %s\nORDER BY %s", c.table.name, where, c.table.order)
 	} else {
 		r.refuse("SQL over this table can express nothing of the condition: %s", strings.Join(r.Reasons, "; "))
 	}
@@ -94,28 +55,23 @@ func (c *sqlCompiler) where(r *sigma.Rule) (string, bool) {
 
 // column returns the column of a field, and the path within it where it is JSON.
 func (c *sqlCompiler) column(field string) (col column, ok bool) {
-	if c.flow {
-		name := strings.ReplaceAll(field, "-", "_")
-		numeric, ok := flowColumns[name]
-		if ok && !slices.Contains(flowDefault, name) {
-			c.used = append(c.used, name)
+	if col, ok = c.table.columns[field]; ok {
+		if col.late {
+			c.used = append(c.used, strings.Trim(col.raw, `"`))
 		}
-		col = column{sql: `"` + name + `"`, raw: `"` + name + `"`, numeric: numeric}
-		if !numeric {
-			col.sql = "nullif(" + col.raw + ", '-')" // AWS writes - for no value
-		}
-		return col, ok
-	}
-	lower := strings.ToLower(field)
-	if slices.Contains(trailColumns, lower) {
-		return column{sql: lower, raw: lower}, true
+		return col, true
 	}
 	head, rest, _ := strings.Cut(field, ".")
-	if head = strings.ToLower(head); slices.Contains(jsonColumns, head) {
-		col = column{sql: head, raw: head, json: true}
+	lower := strings.ToLower(head)
+	switch {
+	case c.table.name != "cloudtrail_logs":
+	case slices.Contains(trailColumns, strings.ToLower(field)):
+		return column{sql: strings.ToLower(field), raw: strings.ToLower(field)}, true
+	case slices.Contains(jsonColumns, lower):
+		col = column{sql: lower, raw: lower, json: true}
 		if rest != "" {
 			col.path = strings.Split(rest, ".")
-			col.sql = fmt.Sprintf("json_extract_scalar(%s, %s)", head, quote(jsonPath(col.path)))
+			col.sql = fmt.Sprintf("json_extract_scalar(%s, %s)", lower, quote(jsonPath(col.path)))
 		}
 		return col, true
 	}
@@ -158,7 +114,9 @@ func (c *sqlCompiler) leaf(t *sigma.Test, over bool) (string, bool) {
 	col, ok := c.column(t.Field)
 	switch {
 	case !ok:
-		return drop("the table has no column for it")
+		return drop("the table has no column for it that can be compared")
+	case col.fraction && len(t.Patterns)+len(t.Regexps) > 0:
+		return drop("a fraction has no text in the table")
 	case t.Kind == sigma.TestTime || t.Kind == sigma.TestField:
 		return drop("it is left to the check of the hits")
 	case len(col.path) > 0:

@@ -61,7 +61,8 @@ type query struct {
 }
 
 // tableOf is the table that AWS documents for a log.
-var tableOf = map[event.Kind]string{event.CloudTrail: "cloudtrail_logs", event.VPCFlow: "vpc_flow_logs"}
+var tableOf = map[event.Kind]string{event.CloudTrail: "cloudtrail_logs", event.VPCFlow: "vpc_flow_logs", event.ALB: "alb_access_logs",
+	event.S3Access: "mybucket_logs", event.DNS: "r53_rlogs"}
 
 // database is what testdata/athena.py reads.
 type database struct {
@@ -149,7 +150,7 @@ func TestAthenaAgrees(t *testing.T) {
 			}
 		}
 	}
-	for table, least := range map[string]int{"cloudtrail_logs": 5000, "vpc_flow_logs": 20} {
+	for table, least := range map[string]int{"cloudtrail_logs": 10_000, "vpc_flow_logs": 1000, "alb_access_logs": 200, "mybucket_logs": 200, "r53_rlogs": 200} {
 		if v := total[table]; v == nil || v.matches < least {
 			t.Errorf("%s: %v: too few to mean much", table, v)
 		}

@@ -11,7 +11,7 @@ import (
 
 // correlation writes a correlation that holds the more, the more there is: what
 // SQL counts is at least what the rule counts.
-func (c *sqlCompiler) correlation(table string) {
+func (c *sqlCompiler) correlation() {
 	corr := c.res.Rule.Correlation
 	bounds := corr.Bounds()
 	rising := len(bounds) > 0 && !slices.ContainsFunc(bounds, func(b sigma.Comparison) bool { return b.Op != "gte" && b.Op != "gt" })
@@ -45,7 +45,7 @@ func (c *sqlCompiler) correlation(table string) {
 			fields = append(fields, x)
 		}
 	}
-	from := fmt.Sprintf("%s\n  WHERE (%s)", table, strings.Join(wheres, "\n  OR "))
+	from := fmt.Sprintf("%s\n  WHERE (%s)", c.table.name, strings.Join(wheres, "\n  OR "))
 	for _, p := range present {
 		from += "\n    AND " + p
 	}
@@ -56,10 +56,7 @@ func (c *sqlCompiler) correlation(table string) {
 		}
 		return strings.Join(out, " AND ")
 	}
-	at := "from_iso8601_timestamp(eventtime)"
-	if c.flow {
-		at = `from_unixtime("start")`
-	}
+	at := c.table.at
 	seconds := int(corr.Timespan.Seconds())
 	if corr.Type == sigma.ValueCount {
 		c.distinct(from, at, seconds, groups, fields, having)

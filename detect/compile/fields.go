@@ -25,6 +25,8 @@ var texts = map[event.Kind][]string{
 		sourceIPAddress userAgent errorCode errorMessage eventID requestID eventTime sharedEventID vpcEndpointId apiVersion
 		sessionCredentialFromConsole userIdentity.*`),
 	event.GuardDuty: strings.Fields(`type title description id accountId region service.serviceName service.action.actionType`),
+	event.DNS: strings.Fields(`version account_id region vpc_id query_timestamp query_name query_type query_class rcode srcaddr srcport
+		transport firewall_rule_action firewall_rule_group_id firewall_domain_list_id`),
 	event.SecurityHub: strings.Fields(`Title ProductArn RecordState Severity.Label Workflow.Status Compliance.Status GeneratorId
 		Description`),
 }

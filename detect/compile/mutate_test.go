@@ -136,6 +136,9 @@ func plain(kind event.Kind, field string) bool {
 			sessionCredentialFromConsole`), head)
 	case event.GuardDuty:
 		return slices.Contains(strings.Fields(`type title description id accountId region service.serviceName service.action.actionType`), field)
+	case event.DNS:
+		return slices.Contains(strings.Fields(`version account_id region vpc_id query_timestamp query_name query_type query_class rcode srcaddr
+			srcport transport firewall_rule_action firewall_rule_group_id firewall_domain_list_id`), field)
 	case event.SecurityHub:
 		return slices.Contains(strings.Fields(`Title ProductArn RecordState Severity.Label Workflow.Status Compliance.Status GeneratorId Description`), field)
 	}
@@ -157,8 +160,12 @@ func natural(kind event.Kind, x *sigma.Test, v any) bool {
 		}
 		return text != "" && !strings.Contains(text, " ")
 	default:
-		_, ok := v.(string)
-		return ok
+		text, ok := v.(string)
+		if slices.Contains(strings.Fields("client_port target_port elb_status_code received_bytes sent_bytes bytes_sent object_size"), x.Field) {
+			_, err := strconv.Atoi(text)
+			return ok && (text == "-" || err == nil)
+		}
+		return ok && !strings.ContainsAny(text, "\"\n") && text != ""
 	}
 	text, isText := v.(string)
 	switch {

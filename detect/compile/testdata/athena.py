@@ -36,6 +36,29 @@ FLOW = {"version": "INT", "account_id": "VARCHAR", "interface_id": "VARCHAR", "s
         "flow_direction": "VARCHAR", "traffic_path": "INT"}
 
 
+# https://docs.aws.amazon.com/athena/latest/ug/create-alb-access-logs-table.html
+ALB = dict.fromkeys("""type time elb client_ip client_port target_ip target_port request_processing_time target_processing_time
+ response_processing_time elb_status_code target_status_code received_bytes sent_bytes request_verb request_url request_proto user_agent
+ ssl_cipher ssl_protocol target_group_arn trace_id domain_name chosen_cert_arn matched_rule_priority request_creation_time actions_executed
+ redirect_url lambda_error_reason target_port_list target_status_code_list classification classification_reason conn_trace_id""".split(), "VARCHAR")
+ALB.update(dict.fromkeys("client_port target_port elb_status_code".split(), "INT"), received_bytes="BIGINT", sent_bytes="BIGINT",
+           request_processing_time="DOUBLE", target_processing_time="DOUBLE", response_processing_time="DOUBLE")
+ALB_FIELDS = {"lambda_error_reason": "error_reason", "target_port_list": "target_list"}
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-s3-access-logs-to-identify-requests.html
+S3_FIELDS = dict(zip("""bucketowner bucket_name requestdatetime remoteip requester requestid operation key request_uri httpstatus errorcode
+ bytessent objectsize totaltime turnaroundtime referrer useragent versionid hostid sigv ciphersuite authtype endpoint tlsversion
+ accesspointarn aclrequired""".split(), """bucket_owner bucket time remote_ip requester request_id operation key request_uri http_status
+ error_code bytes_sent object_size total_time turn_around_time referrer user_agent version_id host_id signature_version cipher_suite
+ authentication_type host_header tls_version access_point_arn acl_required""".split()))
+S3 = {c: "BIGINT" if c in ("bytessent", "objectsize") else "VARCHAR" for c in S3_FIELDS}
+
+# https://docs.aws.amazon.com/athena/latest/ug/querying-r53-resolver-logs.html
+DNS = dict.fromkeys("""version account_id region vpc_id query_timestamp query_name query_type query_class rcode srcaddr transport
+ firewall_rule_action firewall_rule_group_id firewall_domain_list_id""".split(), "VARCHAR")
+DNS["srcport"] = "INT"
+
+
 def text(value):
     """A value as the JSON SerDe of Athena gives it for a string column."""
     if value is None or isinstance(value, str):
@@ -81,10 +104,42 @@ def flow(line):
     return out
 
 
+def typed(kind, value):
+    """A column's text in a log of lines: what is no number is null in a column of
+    numbers."""
+    if value is None or kind == "VARCHAR":
+        return value
+    if not re.fullmatch(r"-?\d+(\.\d+)?" if kind == "DOUBLE" else r"-?\d+", str(value)):
+        return None
+    return float(value) if kind == "DOUBLE" else int(value)
+
+
+def balancer(line):
+    return {c: typed(kind, line.get(ALB_FIELDS.get(c, c))) for c, kind in ALB.items()}
+
+
+def access(line):
+    """The quotes of the log stand in the columns that it quotes."""
+    out = {c: typed(S3[c], line.get(f)) for c, f in S3_FIELDS.items()}
+    for c in ("request_uri", "referrer", "useragent"):
+        if out[c] is not None:
+            out[c] = '"' + out[c] + '"'
+    try:
+        out["requestdatetime"] = datetime.datetime.fromisoformat(line.get("time")).strftime("%d/%b/%Y:%H:%M:%S %z")
+    except (TypeError, ValueError):
+        pass
+    return out
+
+
+def resolver(record):
+    return {c: typed(kind, text(record.get(c))) for c, kind in DNS.items()}
+
+
 def tables():
     columns = {"useridentity": IDENTITY, "tlsdetails": TLS}
     columns.update({c: "VARCHAR" for c in TEXT + JSON})
-    return {"cloudtrail_logs": (trail, columns), "vpc_flow_logs": (flow, dict(FLOW))}
+    return {"cloudtrail_logs": (trail, columns), "vpc_flow_logs": (flow, FLOW), "alb_access_logs": (balancer, ALB),
+            "mybucket_logs": (access, S3), "r53_rlogs": (resolver, DNS)}
 
 
 def addresses(value, found):
@@ -128,6 +183,7 @@ def main():
     db.execute("CREATE MACRO regexp_like(s, p) AS regexp_matches(s, p)")
     db.execute("CREATE MACRO from_iso8601_timestamp(s) AS CAST(s AS TIMESTAMPTZ) AT TIME ZONE 'UTC'")
     db.execute("CREATE MACRO from_unixtime(n) AS to_timestamp(n) AT TIME ZONE 'UTC'")
+    db.execute("CREATE MACRO parse_datetime(s, f) AS CAST(strptime(s, '%d/%b/%Y:%H:%M:%S %z') AS TIMESTAMPTZ) AT TIME ZONE 'UTC'")
     db.execute("CREATE MACRO to_unixtime(t) AS epoch(t)")
 
     parsed = {a: ipaddress.ip_address(a) for a in seen}
@@ -153,7 +209,7 @@ def main():
         sql, table, (first, end) = query["sql"], query["table"], query["own"]
         sql = re.sub(r"any_match\(ARRAY\[(.*?)\], network -> contains\(network, try_cast\((.*?) AS ipaddress\)\)\)", in_networks, sql)
         sql = re.sub(r"contains\('([0-9a-f.:/]+)', try_cast\((.*?) AS ipaddress\)\)", in_network, sql)
-        sql = sql.replace("json_extract(", "trino_extract(").replace("CROSS JOIN UNNEST(ARRAY[0, 1]) AS w(late)", "CROSS JOIN (VALUES (0), (1)) AS w(late)")
+        sql = sql.replace("s3_access_logs_db.", "").replace("json_extract(", "trino_extract(").replace("CROSS JOIN UNNEST(ARRAY[0, 1]) AS w(late)", "CROSS JOIN (VALUES (0), (1)) AS w(late)")
         try:
             parts = [f"SELECT * FROM shared_{table}"]
             parts += [f"SELECT * FROM {table}_{k} WHERE n >= {first} AND n < {end}" for k in range(first // CHUNK, (end - 1) // CHUNK + 1) if first < end]
