@@ -29,7 +29,7 @@ type context struct {
 
 // A table that seldom knows an event rests, for so many events.
 const (
-	contextBits = 12 // of the table's size
+	contextBits = 14 // of the table's size
 	contextTest = 1 << 13
 	contextRest = 1 << 16
 )
