@@ -202,7 +202,7 @@ func TestAthenaCounts(t *testing.T) {
 		parameters := fmt.Sprintf(`{"key":"k%d","size":%d}`, key, size)
 		switch rng.IntN(12) {
 		case 0:
-			parameters = fmt.Sprintf(`{"key":["k%d","x"],"size":"%d"}`, key, size)
+			parameters = fmt.Sprintf(`{"key":["k%d","x"],"size":["%d",17]}`, key, size)
 		case 1:
 			parameters = fmt.Sprintf(`{"key":{"k":%d},"size":null}`, key)
 		case 2:

@@ -1,0 +1,128 @@
+package compile_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bartizan-security/bartizan/catalog"
+	"github.com/bartizan-security/bartizan/detect"
+	"github.com/bartizan-security/bartizan/detect/compile"
+	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/detect/logs"
+	"github.com/bartizan-security/bartizan/detect/ruletest"
+)
+
+// stream writes an example out, with its repetitions. docs/sigma.md says what
+// its members mean.
+func stream(t *testing.T, e ruletest.Example) string {
+	t.Helper()
+	var every time.Duration
+	if e.Every != "" {
+		var err error
+		if every, err = time.ParseDuration(e.Every); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b strings.Builder
+	for i := range max(e.Repeat, 1) {
+		later := time.Duration(i) * every
+		if e.Log != "" {
+			at := strconv.FormatInt(1_700_000_000+int64(later/time.Second), 10)
+			b.WriteString(strings.NewReplacer("{i}", strconv.Itoa(i), "{time}", at).Replace(strings.TrimRight(e.Log, "\n")) + "\n")
+		}
+		for k, doc := range append(e.Events, e.Event) {
+			if doc == nil {
+				continue
+			}
+			doc = clone(doc).(map[string]any)
+			if doc["eventName"] != nil {
+				doc["eventVersion"], doc["eventID"] = "1.11", fmt.Sprintf("e-%d-%d", k, i)
+				at := time.Unix(1_700_000_000, 0)
+				if s, ok := doc["eventTime"].(string); ok {
+					at = event.ParseTime(s)
+				}
+				doc["eventTime"] = at.Add(later).UTC().Format(time.RFC3339)
+			}
+			for _, field := range e.Vary {
+				path := strings.Split(field, ".")
+				if v := at(doc, path); v != nil {
+					doc = with(doc, path, fmt.Sprintf("%v-%d", v, i))
+				}
+			}
+			text, err := json.Marshal(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Write(append(text, '\n'))
+		}
+	}
+	return b.String()
+}
+
+// TestAthenaCorrelations: the query of each correlation of the pack finds each of
+// its positive examples.
+func TestAthenaCorrelations(t *testing.T) {
+	c := samples(t)
+	d := database{map[string][]any{}, map[string]int{}, map[string]query{}}
+	for _, table := range tableOf {
+		d.Shared[table] = 0
+	}
+	done := map[string]int{}
+	for _, r := range compile.Rules(c.rules, compile.Athena) {
+		if r.Rule.Correlation == nil || r.SQL == "" || !strings.HasPrefix(r.Rule.File, "detections/") {
+			continue
+		}
+		name := strings.TrimSuffix(r.Rule.File, ".yml") + detect.ExamplesSuffix
+		src, err := fs.ReadFile(catalog.Detections, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := ruletest.Parse(name, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := tableOf[kindOf(r.Rule)]
+		for i, e := range f.Positive {
+			if e.Rule != "" && !r.Rule.Is(e.Rule) {
+				continue
+			}
+			first := len(d.Tables[table])
+			read := &logs.Reader{Schema: c.engine.Schema(), Visit: func(e *event.Event) error {
+				if e.Kind != kindOf(r.Rule) {
+					return nil
+				}
+				s, err := newSample(e)
+				if isLine(s.kind) {
+					d.Tables[table] = append(d.Tables[table], s.doc)
+				} else {
+					d.Tables[table] = append(d.Tables[table], json.RawMessage(s.raw))
+				}
+				return err
+			}}
+			if _, err := read.Read(t.Context(), logs.FromReader(name, strings.NewReader(stream(t, e)))); err != nil {
+				t.Fatal(err)
+			}
+			if len(d.Tables[table]) == first {
+				continue // another log of the rule
+			}
+			d.Queries[fmt.Sprintf("%s %d", r.RuleID, i+1)] = query{r.SQL, table, [2]int{first, len(d.Tables[table])}}
+			done[table]++
+		}
+	}
+	for key, found := range d.run(t) {
+		if found.err != "" || len(found.numbers)+len(found.groups) == 0 {
+			t.Errorf("%s: %s finds nothing in the example\n%s", key, found.err, d.Queries[key].SQL)
+		}
+	}
+	for _, table := range tableOf {
+		if done[table] == 0 {
+			t.Errorf("no example of %s", table)
+		}
+	}
+	t.Logf("examples by table: %v", done)
+}
