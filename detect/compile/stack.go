@@ -87,15 +87,22 @@ func description(r Result) string {
 	if r.Fidelity == Wider {
 		s += " (matches more than the rule: check again)"
 	}
-	if len(s) > 500 {
-		s = strings.ToValidUTF8(s[:500], "")
+	return cut(s, 500)
+}
+
+// cut shortens a text to so many bytes.
+func cut(s string, most int) string {
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
 }
 
 // message is the template of what goes to the topic.
 func message(r Result) string {
-	head, _ := json.Marshal(map[string]any{"rule": r.RuleID, "title": r.Title, "severity": r.Severity, "techniques": r.Rule.Techniques(), "checkAgain": r.Fidelity == Wider})
+	techniques := r.Rule.Techniques()
+	head, _ := json.Marshal(map[string]any{"rule": cut(r.RuleID, 200), "title": cut(r.Title, 400), "severity": r.Severity, // a template has 8192 characters
+		"techniques": techniques[:min(len(techniques), 50)], "checkAgain": r.Fidelity == Wider})
 	return strings.TrimSuffix(strings.NewReplacer("<", `\u003c`, ">", `\u003e`).Replace(string(head)), "}") + `,"time":<time>,"account":<account>,"region":<region>,"event":<detail>}`
 }
 

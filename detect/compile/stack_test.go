@@ -2,6 +2,7 @@ package compile_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,6 +141,13 @@ func TestTerraform(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n := checkTerraform(t, results, text); n < 50 {
+		t.Errorf("%d rules: too few to mean much", n)
+	}
+}
+
+func checkTerraform(t *testing.T, results []compile.Result, text []byte) int {
+	t.Helper()
 	var doc struct {
 		Comment   string `json:"//"`
 		Terraform struct {
@@ -152,13 +160,17 @@ func TestTerraform(t *testing.T) {
 				EventPattern             string `json:"event_pattern"`
 			} `json:"aws_cloudwatch_event_rule"`
 			Targets map[string]struct {
-				Rule, Arn string
+				Rule, Arn        string
+				InputTransformer []struct {
+					InputTemplate string `json:"input_template"`
+				} `json:"input_transformer"`
 			} `json:"aws_cloudwatch_event_target"`
 		}
 	}
 	if err := json.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
+	template := regexp.MustCompile(`(^|[^$])\$\{|(^|[^%])%\{`)
 	name := regexp.MustCompile(`^[.\-_A-Za-z0-9]{1,64}$`) // PutRule
 	id := regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)
 	want := 0
@@ -168,20 +180,57 @@ func TestTerraform(t *testing.T) {
 			t.Errorf("the stack says nothing of %s, which is %s", r.RuleID, r.Fidelity)
 		}
 	}
-	if len(doc.Resource.Rules) != want || len(doc.Resource.Targets) != want || want < 50 {
+	if len(doc.Resource.Rules) != want || len(doc.Resource.Targets) != want {
 		t.Errorf("%d rules and %d targets for %d patterns", len(doc.Resource.Rules), len(doc.Resource.Targets), want)
 	}
 	for k, r := range doc.Resource.Rules {
-		pattern := strings.NewReplacer("$${", "${", "%%{", "%{").Replace(r.EventPattern)
-		if !id.MatchString(k) || !name.MatchString(r.Name) || len(r.Description) > 512 || !json.Valid([]byte(pattern)) {
+		unescape := strings.NewReplacer("$${", "${", "%%{", "%{")
+		pattern := unescape.Replace(r.EventPattern)
+		if !id.MatchString(k) || !name.MatchString(r.Name) || len(unescape.Replace(r.Description)) > 512 || !json.Valid([]byte(pattern)) {
 			t.Errorf("%s: %+v", k, r)
+		}
+		if in := doc.Resource.Targets[k].InputTransformer[0].InputTemplate; len(in) > 8192 || template.MatchString(in) || template.MatchString(r.Description) || template.MatchString(r.EventPattern) {
+			t.Errorf("%s: %s %s", k, r.Description, in)
 		}
 		if x := doc.Resource.Targets[k]; x.Arn != "${var.topic_arn}" || x.Rule != "${aws_cloudwatch_event_rule."+k+".name}" {
 			t.Errorf("%s: target %+v", k, x)
 		}
 	}
-	if doc.Variable["topic_arn"].Type != "string" || doc.Terraform.RequiredProviders["aws"].Source != "hashicorp/aws" {
+	if doc.Variable["topic_arn"].Type != "string" || doc.Terraform.RequiredProviders["aws"].Source != "hashicorp/aws" || template.MatchString(doc.Comment) {
 		t.Errorf("%+v", doc)
+	}
+	return want
+}
+
+// TestHostileNames: whatever rules are called, a stack has names that are unique
+// and fit, and messages that fit.
+func TestHostileNames(t *testing.T) {
+	long := strings.Repeat("a_very_long_name_", 30)
+	var docs []string
+	for i, name := range []string{long + "1", long + "2", "Ünïcödé", "日本語", "日本", "${AWS::AccountId}", "a-b", "a_b", "a.b", "A_B", "9", "<detail>", "x\"}", "%{ if true }"} {
+		text, _ := json.Marshal(name)
+		title, _ := json.Marshal(name + strings.Repeat("\u0001<&>${x}", 2000))
+		docs = append(docs, fmt.Sprintf("title: %s\nname: %s\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  s: {eventName: E%d}\n  condition: s\n", title, text, i))
+	}
+	rules, err := sigma.Parse("x.yml", []byte(strings.Join(docs, "---\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := sigma.Compile(rules, sigma.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []compile.Target{compile.CloudFormation, compile.Terraform} {
+		results := compile.Rules(engine.Rules(), target)
+		text, _, err := compile.Stack(results, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if target == compile.CloudFormation {
+			checkTemplate(t, results, text)
+		} else {
+			checkTerraform(t, results, text)
+		}
 	}
 }
 
