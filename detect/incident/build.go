@@ -68,7 +68,7 @@ func (b *builder) build(runs []*run) *finding.Incident {
 	slices.Sort(in.Techniques)
 	entities(in, steps)
 	links(in, joins, steps)
-	timeline(in, steps, b.weigh(in, steps, len(rules)))
+	timeline(in, steps, b.weigh(in, steps))
 	in.Title = worst.rule.title
 	if n := len(rules) - 1; n > 0 {
 		in.Title += fmt.Sprintf(" and %d other %s of alert", n, plural(n, "kind", "kinds"))

@@ -268,7 +268,9 @@ func TestIncidents(t *testing.T) {
 // TestSeverity: what raises and lowers it, and what is said of it.
 func TestSeverity(t *testing.T) {
 	alice := user("alice", "AKIAALICE")
-	operation := append(two(alice), call(12, "u", "iam", "CreateUser", alice, params("userName", "x")), call(13, "p", "ec2", "ModifySnapshotAttribute", alice), call(14, "l", "iam", "ListUsers", alice))
+	four := append(two(alice), call(12, "u", "iam", "CreateUser", alice, params("userName", "x")), call(13, "p", "ec2", "ModifySnapshotAttribute", alice))
+	operation := append(slices.Clone(four), call(14, "l", "iam", "AttachUserPolicy", alice, params("userName", "x", "policyArn", "arn:aws:iam::aws:policy/AdministratorAccess")))
+	routine := append(slices.Clone(four), call(14, "l", "iam", "ListUsers", alice), call(15, "r", "ec2", "RunInstances", alice))
 	denied := []record{}
 	for _, r := range two(alice) {
 		r["errorCode"] = "AccessDenied"
@@ -284,6 +286,7 @@ func TestSeverity(t *testing.T) {
 	}{
 		{"the worst alert", two(alice), finding.SeverityHigh, "the worst alert is high"},
 		{"an operation", operation, finding.SeverityCritical, "raised to critical: 5 rules of 5 tactics"},
+		{"low ones do not make an operation", routine, finding.SeverityHigh, "the worst alert is high"},
 		{"all refused", denied, finding.SeverityMedium, "lowered to medium: every call was refused"},
 		{"a service for itself", two(record{"type": "AWSService", "invokedBy": "backup.amazonaws.com", "accountId": account}, record{"requestParameters": record{}}), finding.SeverityMedium, "lowered to medium: known automation: an AWS service acts for itself"},
 		{"CloudFormation", two(invoked), finding.SeverityMedium, "lowered to medium: known automation: CloudFormation deploys a stack"},

@@ -8,18 +8,19 @@ import (
 	"github.com/bartizan-security/bartizan/finding"
 )
 
-// An incident of so many tactics and rules is an operation, not a mishap.
+// An incident of so many tactics and rules of medium severity and worse is an
+// operation, not a mishap: what is low is what programs do all day, too.
 const operationTactics, operationRules = 4, 5
 
 // weigh sets the severity and says how it came about. It returns what single
 // steps made possible.
 //
 // The terms, in this order: the worst detection; one level up for detections
-// that cover at least four tactics with five rules; up to critical where the
+// that cover at least four tactics with five rules, low ones aside; up to critical where the
 // estate shows that a step made somebody an administrator, and one level up
 // where the actor is one; one level down where every call was refused; one level
 // down for known automation.
-func (b *builder) weigh(in *finding.Incident, steps []*step, rules int) map[*step]string {
+func (b *builder) weigh(in *finding.Incident, steps []*step) map[*step]string {
 	worst := 0
 	for _, s := range steps {
 		worst = max(worst, s.rule.severity.Rank())
@@ -39,8 +40,15 @@ func (b *builder) weigh(in *finding.Incident, steps []*step, rules int) map[*ste
 		rank = to
 		say("%s%s: %s", word, severityOf(to), fmt.Sprintf(format, args...))
 	}
-	if len(in.Tactics) >= operationTactics && rules >= operationRules && worst >= finding.SeverityMedium.Rank() {
-		move(rank+1, "%d rules of %d tactics", rules, len(in.Tactics))
+	rules, tactics := map[*rule]bool{}, []string{}
+	for _, s := range steps {
+		if s.rule.severity.Rank() >= finding.SeverityMedium.Rank() {
+			rules[s.rule] = true
+			tactics = appendNew(tactics, s.rule.tactics...)
+		}
+	}
+	if len(tactics) >= operationTactics && len(rules) >= operationRules {
+		move(rank+1, "%d rules of %d tactics", len(rules), len(tactics))
 	}
 	reach := map[*step]string{}
 	if judge := b.c.opt.Judge; judge != nil {
