@@ -207,7 +207,7 @@ func between(a, b matcher) (matcher, bool) {
 		return a, false
 	}
 	text, _ := json.Marshal(append(low, high...)) // names and numbers
-	return matcher{kind: mNumeric, text: string(unescape.Replace(string(text)))}, true
+	return matcher{kind: mNumeric, text: unescape.Replace(string(text))}, true
 }
 
 // unescape undoes what json.Marshal does for the sake of HTML.

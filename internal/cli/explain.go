@@ -181,11 +181,12 @@ func (e *explanation) write(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	if len(e.Incidents) > 0 {
+	switch {
+	case len(e.Incidents) > 0:
 		writeIncident(&b, &e.Incidents[0], e.NextSteps)
-	} else if e.byFingerprint {
+	case e.byFingerprint:
 		writeFinding(&b, &e.Findings[0])
-	} else if len(e.Findings) > 0 {
+	case len(e.Findings) > 0:
 		fmt.Fprintf(&b, "\nFindings\n")
 		for i := range e.Findings {
 			f := &e.Findings[i]
