@@ -14,7 +14,7 @@ import (
 	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
-// mutants returns events near the examples of a rule: each field that the rule
+// mutants returns the examples of a rule and events near them: each field that the rule
 // looks at missing, null, of another type, in a list with others, in another
 // case, with more before or behind it, or what the rule asks for. They are what
 // AWS could write: see natural. Where there are more than limit, limit of them
@@ -67,6 +67,11 @@ func (c *corpus) mutants(t *testing.T, r *sigma.Rule, limit int) []*sample {
 		all = all[:limit]
 	}
 	var out []*sample
+	for _, s := range c.own[r.Key()] {
+		if s.kind == kind {
+			out = append(out, s)
+		}
+	}
 	matcher := c.engine.Matcher()
 	for _, m := range all {
 		doc := m.make()

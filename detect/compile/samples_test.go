@@ -50,12 +50,13 @@ type corpus struct {
 	own     map[string][]*sample // by rule: the examples beside it
 }
 
-// of returns the samples of a kind: all that some rule matches, and of the
-// recorded others enough.
+// of returns samples of a kind for every rule to be tried on: every third of
+// those that some rule matches, fewer of the others. A rule's own examples are
+// among its mutants.
 func (c *corpus) of(k event.Kind) []*sample {
 	var out []*sample
 	for i, s := range c.samples {
-		if s.kind == k && (len(s.hits) > 0 || i%4 == 0) {
+		if s.kind == k && (len(s.hits) > 0 && i%3 == 0 || i%9 == 0) {
 			out = append(out, s)
 		}
 	}
@@ -186,7 +187,10 @@ func samples(t *testing.T) *corpus {
 		for _, r := range c.rules {
 			if key := r.Key(); c.own[key] == nil && len(r.Logs()) > 0 {
 				var yes, no []*sample
-				for _, s := range c.of(kindOf(r)) {
+				for _, s := range c.samples {
+					if s.kind != kindOf(r) {
+						continue
+					}
 					if s.hits[key] && len(yes) < 4 {
 						yes = append(yes, s)
 					} else if !s.hits[key] && len(no) < 4 {
