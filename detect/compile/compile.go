@@ -65,6 +65,8 @@ type Result struct {
 	Query    map[string]any `json:"query,omitempty"`    // OpenSearch
 
 	Rule *sigma.Rule `json:"-"`
+
+	lacks wildcards // what would make an EventBridge pattern better
 }
 
 // Rules translates compiled rules for a target, in their order. Filters are laid
@@ -141,7 +143,8 @@ func onBus(results []Result) {
 	for _, use := range []wildcards{{asked: true}, {asked: true, excluded: true}} {
 		for _, level := range []string{"critical", "high", "medium", "low", "informational"} {
 			for i := range results {
-				if results[i].Severity == level && left > 0 {
+				lacks := results[i].lacks
+				if results[i].Severity == level && left > 0 && (lacks.asked || lacks.excluded && use.excluded) {
 					try(i, use)
 				}
 			}

@@ -256,6 +256,9 @@ func (c *ebCompiler) words(field string, how casing, p sigma.Pattern) (list []ma
 		}
 		return list, why
 	}
+	if fixed && stars(p) <= maxStars {
+		c.res.lacks.asked = true
+	}
 	// A literal at the beginning or end is still worth something.
 	first, last := p.Tokens[0], p.Tokens[len(p.Tokens)-1]
 	switch {
@@ -417,6 +420,7 @@ func (x *exclusion) add(p sigma.Pattern, how casing) {
 	case x.c.use.excluded && stars(p) <= maxStars:
 		put(mWildcard, wildcardText(p))
 	default:
+		x.c.res.lacks.excluded = true
 		x.why = fmt.Sprintf("an exclusion is left out: only %d rules of a bus may have wildcards", maxWildcards)
 	}
 }
