@@ -103,7 +103,8 @@ type Event struct {
 	inside []*node   // by slot, where withinArray: the node of the array's elements
 	many   [][]Value // by slot, where several
 	now    uint32
-	dotted bool    // a member's name holds a dot
+	dotted bool    // a top-level member's name holds a dot
+	inner  bool    // so does one further down
 	lazy   bool    // see Lazy
 	after  []int16 // by child of the root, from 1: the one that came behind it last
 
@@ -149,7 +150,7 @@ func (e *Event) Schema() *Schema { return e.schema }
 func (e *Event) reset() {
 	clear(e.top)
 	clear(e.tried)
-	e.columns, e.fields, e.dotted = nil, nil, false
+	e.columns, e.fields, e.dotted, e.inner = nil, nil, false, false
 	e.now++
 	if e.now == 0 { // the stamps of four thousand million records ago
 		clear(e.stamp)
@@ -325,6 +326,12 @@ func (e *Event) Values(s Slot) []Value {
 	}
 	if e.dotted {
 		if vs := lookup(e.raw, e.schema.paths[s]); vs != nil {
+			e.setMany(s, vs)
+			return vs
+		}
+	} else if path := e.schema.paths[s]; e.inner && len(path) > len(root.keys[k]) {
+		sp := e.top[k]
+		if vs := lookup(e.raw[sp.start:sp.end], path[len(root.keys[k])+1:]); vs != nil {
 			e.setMany(s, vs)
 			return vs
 		}

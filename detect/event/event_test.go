@@ -220,3 +220,25 @@ func TestObjectTextIsCompact(t *testing.T) {
 		}
 	}
 }
+
+// A member whose name has dots is found at every level, whatever else the record
+// holds and however its names are escaped.
+func TestNamesWithDots(t *testing.T) {
+	const inner, deep, list = "userIdentity.sessionContext.sessionIssuer.type", "requestParameters.a.b.c", "requestParameters.list.x.y"
+	schema := event.NewSchema(inner, deep, list, "responseElements.q.r")
+	for _, other := range []string{`"eventName":"X"`, `"requ\u0065stID":"1"`, `"some.thing":1`} {
+		raw := `{"userIdentity":{"type":"AssumedRole","sessionContext":{"sessionIssuer.type":"Role"}},` + other +
+			`,"requestParameters":{"a":{"b\u002ec":"deep"},"list":[{"x.y":"in a list"}]},"responseElements.q.r":"top"}`
+		for _, raw := range []string{raw, strings.Replace(raw, `,"responseElements.q.r":"top"`, ``, 1)} {
+			e, err := event.Parse(schema, event.CloudTrail, []byte(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for path, want := range map[string]string{inner: "Role", deep: "deep", list: "in a list", "userIdentity.type": "AssumedRole"} {
+				if got := e.Get(path); got != want {
+					t.Errorf("%s: %s is %q, want %q", raw, path, got, want)
+				}
+			}
+		}
+	}
+}

@@ -56,6 +56,7 @@ func (e *Event) fillObject(n *node, b []byte, start int) int {
 	}
 	var seen uint64 // members that were there, as far as 64 bits tell them apart
 	for {
+		from := i
 		c, at := n.member(b, i)
 		if at == 0 || at >= len(b) {
 			return 0
@@ -64,6 +65,9 @@ func (e *Event) fillObject(n *node, b []byte, start int) int {
 		var err error
 		switch {
 		case c < 0:
+			if name := b[from:at]; bytes.IndexByte(name, '.') >= 0 || bytes.IndexByte(name, '\\') >= 0 {
+				e.inner = true // an escape may hide a dot
+			}
 			end, err = SkipValue(b, at)
 		default:
 			if bit := uint64(1) << (c & 63); seen&bit == 0 {
