@@ -106,12 +106,12 @@ func TestAthenaAgrees(t *testing.T) {
 	}
 	results := map[string]compile.Result{}
 	count := map[compile.Fidelity]int{}
-	for _, r := range compile.Rules(c.rules, compile.Athena) {
+	for i, r := range compile.Rules(c.rules, compile.Athena) {
 		count[r.Fidelity]++
 		if r.Fidelity != compile.Exact && len(r.Reasons) == 0 {
 			t.Errorf("%s is %s without a reason", r.RuleID, r.Fidelity)
 		}
-		if r.SQL == "" || r.Rule.Correlation != nil {
+		if r.SQL == "" || r.Rule.Correlation != nil || kindOf(r.Rule) == event.CloudTrail && i%min(thin(), 6) != 0 {
 			continue
 		}
 		table := tableOf[kindOf(r.Rule)]
@@ -151,7 +151,7 @@ func TestAthenaAgrees(t *testing.T) {
 		}
 	}
 	for table, least := range map[string]int{"cloudtrail_logs": 10_000, "vpc_flow_logs": 1000, "alb_access_logs": 200, "mybucket_logs": 200, "r53_rlogs": 200} {
-		if v := total[table]; v == nil || v.matches < least {
+		if v := total[table]; v == nil || v.matches < least/(10*thin()-9) {
 			t.Errorf("%s: %v: too few to mean much", table, v)
 		}
 	}

@@ -61,6 +61,7 @@ func (c *corpus) mutants(t *testing.T, r *sigma.Rule, limit int) []*sample {
 			}
 		}
 	}
+	limit /= thin()
 	if len(all) > limit {
 		rng := rand.New(rand.NewPCG(1, 2))
 		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
