@@ -26,7 +26,7 @@ func Stack(results []Result, target Target) (text []byte, warnings []string, err
 		return nil, nil, fmt.Errorf("write %s stack: none of the rules can run on EventBridge", target)
 	}
 	if n > maxRules {
-		warnings = append(warnings, fmt.Sprintf("%d EventBridge rules are more than the %d of a bus by default: choose rules, or have the quota raised", n, maxRules))
+		warnings = append(warnings, fmt.Sprintf("%d EventBridge rules are more than the %d of a bus by default: choose rules, such as --only critical,high,medium, or have the quota raised", n, maxRules))
 	}
 	var doc map[string]any
 	switch target {
