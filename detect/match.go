@@ -99,7 +99,11 @@ func (d *describer) begin(e *event.Event) {
 	a := &d.arena
 	d.time, d.source = e.Time(), ""
 	if e.Kind == event.CloudTrail {
-		d.ref = a.Text(e.Text(event.SlotID))
+		if id := e.Text(event.SlotID); len(id) > maxText {
+			d.ref = e.Ref()
+		} else {
+			d.ref = a.Text(id)
+		}
 		d.source = a.Clip(e.Text(event.SlotIP), maxText)
 		if arn := e.Text(event.SlotIdentityARN); len(arn) > 0 {
 			d.actor = a.Clip(arn, maxText)

@@ -1,6 +1,8 @@
 package event
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 )
@@ -55,4 +57,17 @@ func (a *Arena) Join(parts ...string) string {
 		a.b.WriteString(p)
 	}
 	return a.b.String()[from:]
+}
+
+// maxShort is how long a text may be that many records are kept by.
+const maxShort = 512
+
+// Short returns text, and of one of more than 512 bytes the beginning with a
+// hash of the whole: what tells records apart still does, but holds little.
+func Short(text string) string {
+	if len(text) <= maxShort {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return strings.ToValidUTF8(text[:maxShort-20], "") + "…" + hex.EncodeToString(sum[:8])
 }

@@ -107,6 +107,9 @@ type Event struct {
 	inner  bool    // so does one further down
 	lazy   bool    // see Lazy
 	after  []int16 // by child of the root, from 1: the one that came behind it last
+	room   int     // for values of fields that have several
+	slow   int     // bytes that may still be looked through the plain way
+	cut    bool    // see Cut
 
 	// Records of lines.
 	columns *Columns
@@ -151,6 +154,14 @@ func (e *Event) reset() {
 	clear(e.top)
 	clear(e.tried)
 	e.columns, e.fields, e.dotted, e.inner = nil, nil, false, false
+	if maxValues-e.room > maxKept { // no record is to keep the memory that one hostile record took
+		for s := range e.many {
+			if cap(e.many[s]) > maxKept {
+				e.many[s] = nil
+			}
+		}
+	}
+	e.room, e.slow, e.cut = maxValues, maxSlow, false
 	e.now++
 	if e.now == 0 { // the stamps of four thousand million records ago
 		clear(e.stamp)
@@ -325,13 +336,13 @@ func (e *Event) Values(s Slot) []Value {
 		return e.Values(s)
 	}
 	if e.dotted {
-		if vs := lookup(e.raw, e.schema.paths[s]); vs != nil {
+		if vs := e.lookup(e.raw, e.schema.paths[s]); vs != nil {
 			e.setMany(s, vs)
 			return vs
 		}
 	} else if path := e.schema.paths[s]; e.inner && len(path) > len(root.keys[k]) {
 		sp := e.top[k]
-		if vs := lookup(e.raw[sp.start:sp.end], path[len(root.keys[k])+1:]); vs != nil {
+		if vs := e.lookup(e.raw[sp.start:sp.end], path[len(root.keys[k])+1:]); vs != nil {
 			e.setMany(s, vs)
 			return vs
 		}
@@ -346,7 +357,7 @@ func (e *Event) found(s Slot) []Value {
 	case undecoded:
 		*v = scalar(v.Text)
 	case undecodedArray:
-		e.many[s] = flatten(e.space(s), v.Text)
+		e.many[s] = e.flatten(e.space(s), v.Text)
 		v.Kind = several
 		return e.many[s]
 	case withinArray:
@@ -357,7 +368,7 @@ func (e *Event) found(s Slot) []Value {
 		}
 		if !e.fillArray(n, text) {
 			for _, below := range n.below {
-				e.many[below] = append(e.space(below), lookup(text, e.schema.paths[below][n.skip:])...)
+				e.many[below] = append(e.space(below), e.lookup(text, e.schema.paths[below][n.skip:])...)
 			}
 		}
 		return e.many[s]
@@ -368,7 +379,7 @@ func (e *Event) found(s Slot) []Value {
 // space is what the values of former records in a slot leave for new ones, unless
 // that is a lot.
 func (e *Event) space(s Slot) []Value {
-	if cap(e.many[s]) > 1024 {
+	if cap(e.many[s]) > maxKept {
 		return nil
 	}
 	return e.many[s][:0]
@@ -385,7 +396,7 @@ func (e *Event) Lookup(path string) []Value {
 		return e.Values(s)
 	}
 	if e.columns == nil {
-		return lookup(e.raw, path)
+		return e.lookup(e.raw, path)
 	}
 	for i, n := range e.columns.names {
 		if n == path && i < len(e.fields) {

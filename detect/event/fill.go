@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 )
 
@@ -138,19 +139,39 @@ func next(b []byte, i int) int {
 	return 0
 }
 
+// What one record may cost beside its scan. CloudTrail's longest records, of 256 KB,
+// stay below; a hostile one of megabytes does not take hundreds.
+const (
+	maxValues = 1 << 17   // in fields that have several
+	maxSlow   = 128 << 20 // bytes passed by lookup
+	maxKept   = 1024      // values of a field whose memory the next record gets
+)
+
+// ErrCut says that a record was matched without all its values.
+var ErrCut = errors.New("the record holds more values, or more names with dots, than are looked at: it was matched without the rest")
+
+// Cut reports whether values were left out because the record has too many.
+func (e *Event) Cut() bool { return e.cut }
+
+// take reports whether one value more may be held.
+func (e *Event) take() bool {
+	e.room--
+	if e.room < 0 {
+		e.cut = true
+	}
+	return e.room >= 0
+}
+
 // fillArray appends the values in an array's elements to the slots below a node.
 // It reports false for what only lookup reads: members of one name, or whose
 // names have dots or escapes.
 func (e *Event) fillArray(n *node, b []byte) bool {
 	ok := true
-	err := eachElement(b, 0, func(start, end int) bool {
-		switch b[start] {
-		case '{':
+	err := eachLeaf(b, func(start, end int) bool {
+		if b[start] == '{' {
 			ok = e.appendObject(n, b[start:end])
-		case '[':
-			ok = e.fillArray(n, b[start:end])
 		}
-		return ok
+		return ok && e.room >= 0
 	})
 	return ok && err == nil
 }
@@ -187,8 +208,8 @@ func (e *Event) appendObject(n *node, b []byte) bool {
 			}
 			if s := n.slots[c]; s >= 0 {
 				if b[at] == '[' {
-					e.many[s] = flatten(e.many[s], b[at:end])
-				} else {
+					e.many[s] = e.flatten(e.many[s], b[at:end])
+				} else if e.take() {
 					e.many[s] = append(e.many[s], scalar(b[at:end]))
 				}
 			}
@@ -244,17 +265,16 @@ func objectText(t []byte) []byte {
 var spacedColon, spacedComma = []byte(`": `), []byte(`, "`)
 
 // flatten appends the elements of an array, and those of arrays in it.
-func flatten(dst []Value, t []byte) []Value {
+func (e *Event) flatten(dst []Value, t []byte) []Value {
 	n := len(dst)
-	_ = eachElement(t, 0, func(start, end int) bool {
-		if t[start] == '[' {
-			dst = flatten(dst, t[start:end])
-		} else {
-			dst = append(dst, scalar(t[start:end]))
+	_ = eachLeaf(t, func(start, end int) bool {
+		if !e.take() {
+			return false
 		}
+		dst = append(dst, scalar(t[start:end]))
 		return true
 	})
-	if len(dst) == n {
+	if len(dst) == n && e.take() {
 		dst = append(dst, Value{Array, t})
 	}
 	return dst
@@ -262,16 +282,20 @@ func flatten(dst []Value, t []byte) []Value {
 
 // lookup finds the values at a path the plain way: member by member, every
 // element of an array, and a member whose name is the rest of the path.
-func lookup(t []byte, path string) []Value {
+func (e *Event) lookup(t []byte, path string) []Value {
 	if len(t) == 0 {
+		return nil
+	}
+	if e.slow -= len(t); e.slow < 0 {
+		e.cut = true
 		return nil
 	}
 	switch t[0] {
 	case '[':
 		var out []Value
-		_ = eachElement(t, 0, func(start, end int) bool {
-			out = append(out, lookup(t[start:end], path)...)
-			return true
+		_ = eachLeaf(t, func(start, end int) bool {
+			out = append(out, e.lookup(t[start:end], path)...)
+			return e.slow >= 0 && e.room >= 0
 		})
 		return out
 	case '{':
@@ -290,7 +314,7 @@ func lookup(t []byte, path string) []Value {
 		return true
 	})
 	if part != nil && nested {
-		if vs := lookup(part, rest); vs != nil {
+		if vs := e.lookup(part, rest); vs != nil {
 			return vs
 		}
 		part = nil
@@ -302,7 +326,9 @@ func lookup(t []byte, path string) []Value {
 	case part == nil:
 		return nil
 	case part[0] == '[':
-		return flatten(nil, part)
+		return e.flatten(nil, part)
+	case !e.take():
+		return nil
 	default:
 		return []Value{scalar(part)}
 	}

@@ -36,7 +36,7 @@ func (e *Event) ID() string {
 // where it stands.
 func (e *Event) Ref() string {
 	if id := e.ID(); id != "" {
-		return id
+		return Short(id)
 	}
 	return e.File + "@" + strconv.FormatInt(max(e.Offset, 0), 10)
 }

@@ -274,6 +274,57 @@ func eachElement(b []byte, i int, visit func(start, end int) bool) error {
 	}
 }
 
+// eachLeaf calls visit with the bounds of every element of the array at b[0] and of
+// the arrays in it that is no array, or an empty one. It passes b once, however
+// deep the arrays are.
+func eachLeaf(b []byte, visit func(start, end int) bool) error {
+	if len(b) == 0 || b[0] != '[' {
+		return ErrSyntax
+	}
+	for i, depth := 0, 0; ; {
+		if i >= len(b) {
+			return ErrShort
+		}
+		end := 0
+		if b[i] == '[' {
+			if depth == MaxDepth {
+				return ErrDeep
+			}
+			j := SkipSpace(b, i+1)
+			if j >= len(b) || b[j] != ']' {
+				depth++
+				i = j
+				continue
+			}
+			end = j + 1
+		} else {
+			var err error
+			if end, err = SkipValue(b, i); err != nil {
+				return err
+			}
+		}
+		if !visit(i, end) {
+			return nil
+		}
+		for i = end; ; i++ {
+			if depth == 0 {
+				return nil
+			}
+			if i = SkipSpace(b, i); i >= len(b) {
+				return ErrShort
+			}
+			if b[i] == ',' {
+				i = SkipSpace(b, i+1)
+				break
+			}
+			if b[i] != ']' {
+				return ErrSyntax
+			}
+			depth--
+		}
+	}
+}
+
 // NextKey reads the member that begins at b[i]: its name, unescaped, and where
 // its value begins.
 func NextKey(b []byte, i int) (key []byte, value int, err error) { return nextKey(b, i) }

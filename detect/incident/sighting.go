@@ -89,7 +89,7 @@ func (k *keeper) caller(e *event.Event) who {
 		if e.Kind == event.GuardDuty {
 			w.key = clip(cmp.Or(e.Get("resource.accessKeyDetails.accessKeyId"), e.Get("Resource.AccessKeyDetails.AccessKeyId")))
 			w.principal = clip(cmp.Or(e.Get("resource.accessKeyDetails.principalId"), e.Get("Resource.AccessKeyDetails.PrincipalId")))
-			w.typ = cmp.Or(e.Get("resource.accessKeyDetails.userType"), e.Get("Resource.AccessKeyDetails.UserType"))
+			w.typ = clip(cmp.Or(e.Get("resource.accessKeyDetails.userType"), e.Get("Resource.AccessKeyDetails.UserType")))
 			if w.typ == "IAMUser" && w.account != "" && w.name != "" {
 				w.arn = "arn:aws:iam::" + w.account + ":user/" + w.name
 			}

@@ -310,7 +310,11 @@ func (p *jsonReader) record(depth int, offset int64) error {
 			return p.inner(depth, lowerKeys(e.Raw()), offset)
 		}
 		p.stats.Events++
-		return p.Visit(e)
+		err := p.Visit(e)
+		if e.Cut() {
+			p.problem(offset, event.ErrCut)
+		}
+		return err
 	case event.Digest:
 		p.stats.Digests++
 		return nil

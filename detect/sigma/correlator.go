@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
@@ -95,7 +96,7 @@ func (g *Engine) AppendObservations(dst []Observation, r *Rule, e *event.Event) 
 			continue
 		}
 		if ref == "" {
-			ref, actor = e.Ref(), e.Actor()
+			ref, actor = e.Ref(), event.Short(e.Actor())
 		}
 		o.ref, o.actor, o.carry = ref, actor, texts(e, f.carryAt)
 		dst = append(dst, o)
@@ -113,7 +114,10 @@ func groupOf(e *event.Event, slots []event.Slot) (string, bool) {
 			return "", false
 		}
 		if len(slots) == 1 {
-			return string(text), true
+			return short(text), true
+		}
+		if len(text) > maxPlain {
+			text = []byte(short(text))
 		}
 		buf = binary.AppendUvarint(buf, uint64(len(text)))
 		buf = append(buf, text...)
@@ -179,7 +183,7 @@ func (o *Observation) count(c *Correlation, e *event.Event, slots []event.Slot) 
 		n := 0
 		for _, v := range e.Values(slots[0]) {
 			if isValue(v) && n < maxElements {
-				o.addKey(string(v.Text), n)
+				o.addKey(short(v.Text), n)
 				n++
 			}
 		}
@@ -189,7 +193,7 @@ func (o *Observation) count(c *Correlation, e *event.Event, slots []event.Slot) 
 	for i, s := range slots {
 		for _, v := range e.Values(s) {
 			if isValue(v) && len(lists[i]) < maxElements {
-				lists[i] = append(lists[i], string(v.Text))
+				lists[i] = append(lists[i], short(v.Text))
 			}
 		}
 		if len(lists[i]) == 0 {
@@ -267,9 +271,20 @@ func texts(e *event.Event, slots []event.Slot) []string {
 	out := make([]string, len(slots))
 	for i, s := range slots {
 		text, _ := firstOf(e.Values(s))
-		out[i] = string(text)
+		out[i] = short(text)
 	}
 	return out
+}
+
+// maxPlain is how long a text is held as it is.
+const maxPlain = 512
+
+// short is text as observations hold it, by the ten thousand.
+func short(text []byte) string {
+	if len(text) <= maxPlain {
+		return string(text)
+	}
+	return event.Short(unsafe.String(&text[0], len(text)))
 }
 
 // Correlator collects observations and finds the correlations among them. The

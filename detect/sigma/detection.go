@@ -298,6 +298,7 @@ func (c *compiler) simplify(it *item) {
 	for _, p := range it.patterns {
 		if p.shape == exact {
 			it.exact[string(p.lit)] = true
+			it.longest = max(it.longest, len(p.lit))
 		} else {
 			rest = append(rest, p)
 		}

@@ -22,6 +22,7 @@ type item struct {
 	null     bool // null is among the values
 	exists   bool // of kind existence: must or must not
 	exact    map[string]bool
+	longest  int // of exact, in bytes
 	patterns []*pattern
 	written  []Pattern // the same before folding, for Test
 	whole    bool      // only exact ASCII patterns: nothing need be folded
@@ -225,6 +226,9 @@ func (it *item) text(m *Matcher, text []byte) bool {
 			}
 		}
 		return false
+	}
+	if len(it.patterns) == 0 && len(text) > 4*it.longest {
+		return false // lower case shortens no letter to a fourth
 	}
 	if !it.cased {
 		m.folded = fold(m.folded[:0], text)
