@@ -294,7 +294,9 @@ func (e *Event) lookup(t []byte, path string) []Value {
 	case '[':
 		var out []Value
 		_ = eachLeaf(t, func(start, end int) bool {
-			out = append(out, e.lookup(t[start:end], path)...)
+			if t[start] == '{' {
+				out = append(out, e.lookup(t[start:end], path)...)
+			}
 			return e.slow >= 0 && e.room >= 0
 		})
 		return out
