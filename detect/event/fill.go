@@ -148,10 +148,13 @@ const (
 )
 
 // ErrCut says that a record was matched without all its values.
-var ErrCut = errors.New("the record holds more values, or more names with dots, than are looked at: it was matched without the rest")
+var ErrCut = errors.New("the record holds more values, more names with dots or more text for regular expressions than are looked at: it was matched without the rest")
 
 // Cut reports whether values were left out because the record has too many.
 func (e *Event) Cut() bool { return e.cut }
+
+// Shorten says that whoever matches the event has left out some of it.
+func (e *Event) Shorten() { e.cut = true }
 
 // take reports whether one value more may be held.
 func (e *Event) take() bool {

@@ -181,10 +181,10 @@ func (it *item) one(m *Matcher, v *event.Value) bool {
 	switch it.kinds {
 	case matchRegexp:
 		for _, re := range it.regexps {
-			if re.Match(v.Text) {
+			if m.search(re, v.Text) {
 				return true
 			}
-			if u := unescaped(v); u != nil && re.Match(u) {
+			if u := unescaped(v); u != nil && m.search(re, u) {
 				return true
 			}
 		}
@@ -281,7 +281,7 @@ func (it *item) everything(m *Matcher, values []event.Value) bool {
 	for _, re := range it.regexps {
 		if !each(func(v *event.Value) bool {
 			u := unescaped(v)
-			return re.Match(v.Text) || u != nil && re.Match(u)
+			return m.search(re, v.Text) || u != nil && m.search(re, u)
 		}) {
 			return false
 		}
@@ -346,14 +346,14 @@ func (it *item) keywords(m *Matcher) bool {
 	}
 	if !it.all {
 		for _, re := range it.regexps {
-			if test(re.Match, raw, plain) {
+			if test(func(text []byte) bool { return m.search(re, text) }, raw, plain) {
 				return true
 			}
 		}
 		return any(it.patterns)
 	}
 	for _, re := range it.regexps {
-		if !test(re.Match, raw, plain) {
+		if !test(func(text []byte) bool { return m.search(re, text) }, raw, plain) {
 			return false
 		}
 	}

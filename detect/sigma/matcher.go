@@ -19,6 +19,7 @@ type Matcher struct {
 
 	trail    *index
 	contexts *contexts
+	searched int      // bytes of the event that expressions have looked at
 	now      uint64   // the number of the event at hand
 	memo     []uint64 // by item.memo: that number and the result
 
@@ -29,7 +30,7 @@ type Matcher struct {
 // begin takes the next event.
 func (m *Matcher) begin(e *event.Event) {
 	m.event, m.haveRecord, m.haveFolded = e, false, false
-	m.serial = e.Serial()
+	m.serial, m.searched = e.Serial(), 0
 	m.now++
 }
 
@@ -61,6 +62,25 @@ func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 func (m *Matcher) Matches(r *Rule, e *event.Event) bool {
 	m.begin(e)
 	return m.matches(r)
+}
+
+// maxSearching is how much all expressions together look at in one event: sixty
+// of them at a whole record of CloudTrail's longest. It bounds the time that a
+// record can cost whose array has values by the hundred thousand.
+const maxSearching = 16 << 20
+
+// search reports whether an expression matches a text of the event, unless too
+// much has been searched already, which the event then says.
+func (m *Matcher) search(re *expression, text []byte) bool {
+	text = text[:min(len(text), maxSearched)]
+	if !re.mayMatch(text) {
+		return false
+	}
+	if m.searched += len(text); m.searched > maxSearching {
+		m.event.Shorten()
+		return false
+	}
+	return re.run(text)
 }
 
 func (m *Matcher) matches(r *Rule) bool {

@@ -79,12 +79,16 @@ const mostTied = 4
 const maxSearched = 1 << 20
 
 func (e *expression) Match(text []byte) bool {
-	if len(text) > maxSearched {
-		text = text[:maxSearched]
-	}
-	if !bytes.Contains(text, e.needs) || len(e.words) > 0 && !e.mayContain(text) {
-		return false
-	}
+	text = text[:min(len(text), maxSearched)]
+	return e.mayMatch(text) && e.run(text)
+}
+
+// mayMatch tells quickly most texts that the expression does not match.
+func (e *expression) mayMatch(text []byte) bool {
+	return bytes.Contains(text, e.needs) && (len(e.words) == 0 || e.mayContain(text))
+}
+
+func (e *expression) run(text []byte) bool {
 	if e.prefix == nil {
 		return e.Regexp.Match(text)
 	}
