@@ -18,6 +18,7 @@ type contexts struct {
 
 	asked, met int
 	rest       int // events for which it is not asked
+	next       int // how long the next rest is
 }
 
 // context is what is known of one sum.
@@ -27,11 +28,11 @@ type context struct {
 	sure  []bool // by rule: matches; nil where none is sure to
 }
 
-// A table that seldom knows an event rests, for so many events.
+// A table that seldom knows an event rests, longer each time.
 const (
 	contextBits = 14 // of the table's size
-	contextTest = 1 << 13
-	contextRest = 1 << 16
+	contextTest = 1 << 14
+	longestRest = 1 << 18
 )
 
 // contextMembers are the members of a record that stay the same when one caller
@@ -67,7 +68,10 @@ func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) 
 	}
 	if c.asked++; c.asked == contextTest {
 		if c.met < contextTest/3 {
-			c.rest, c.table = contextRest, nil
+			c.next = min(max(contextTest, 2*c.next), longestRest)
+			c.rest, c.table = c.next, nil
+		} else {
+			c.next = 0
 		}
 		m.event.Lazy(c.rest == 0 && c.met > contextTest/2)
 		c.asked, c.met = 0, 0
