@@ -325,7 +325,7 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 			if errors.As(err, &e) {
 				return err
 			}
-			return incompleteErrorf("detect: %w", err)
+			return stopped("detect", err)
 		}
 		for _, line := range problems.summary(stats.Malformed) {
 			out.notComplete("%s", line)
@@ -356,8 +356,16 @@ func (a *App) detectSummary(s detect.Stats, skipped []string) {
 		a.notef("%d files in the folders are no logs and were skipped: %s%s", s.NotLogs, report.Plain(strings.Join(skipped, ", ")), more)
 	}
 	if s.SettledEarly > 0 {
-		a.warnf("%d events came too late, or in windows too large, for the memory that correlations may use; give the logs in order of time", s.SettledEarly)
+		a.warnf("correlations looked %d times at an event that came too late, or in a window too large, for the memory that they may use; give the logs in order of time", s.SettledEarly)
 	}
+}
+
+// stopped is the error of a command that read logs and did not get to the end.
+func stopped(verb string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return incompleteErrorf("%s: interrupted before the logs were read to their end; nothing is reported of what was read", verb)
+	}
+	return incompleteErrorf("%s: %w", verb, err)
 }
 
 // logBucket says how to reach logs in S3.

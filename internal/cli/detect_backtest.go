@@ -141,7 +141,7 @@ func (a *App) backtest(ctx context.Context, old string, rules *ruleFlags, source
 			if errors.As(err, &e) {
 				return err
 			}
-			return incompleteErrorf("detect: %w", err)
+			return stopped("detect", err)
 		}
 		malformed = stats.Malformed
 		a.notef("%s rules: %d matches in %d events", []string{"old", "new"}[i], stats.Matches, stats.Events)

@@ -192,7 +192,7 @@ week. A state file that exists is added to: give every log once.`,
 			Each: func(e *event.Event) error { learner.Add(e); return nil },
 		}, func(*detect.Match) error { return nil })
 		if err != nil {
-			return incompleteErrorf("learn: %w", err)
+			return stopped("learn", err)
 		}
 		learner.Finish()
 		if err := writeState(name, state); err != nil {
