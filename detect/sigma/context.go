@@ -106,5 +106,8 @@ func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) 
 			at.sure[len(at.rules)-1] = truth == yes
 		}
 	}
-	return at.rules, at.sure, true
+	if rules, sure = at.rules, at.sure; m.event.Cut() {
+		*at = context{} // what was not looked at decides nothing about the next
+	}
+	return rules, sure, true
 }
