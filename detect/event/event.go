@@ -409,10 +409,6 @@ func (e *Event) Lookup(path string) []Value {
 // Get returns the first value at a path as text: "" where it is missing or null.
 func (e *Event) Get(path string) string { return first(e.Lookup(path)) }
 
-// First returns the first of a field's values as text: "" where it is missing or
-// null.
-func First(values []Value) string { return first(values) }
-
 func first(vs []Value) string { return string(firstText(vs)) }
 
 func firstText(vs []Value) []byte {

@@ -57,7 +57,7 @@ func correlate(t testing.TB, rules string, events ...string) []string {
 			if !r.Silent() {
 				out = append(out, r.Key())
 			}
-			for _, o := range g.Observe(r, e) {
+			for _, o := range g.AppendObservations(nil, r, e) {
 				c.Add(o)
 			}
 		})
@@ -180,7 +180,7 @@ func TestArrays(t *testing.T) {
 					t.Fatal(err)
 				}
 				m.Match(e, func(r *sigma.Rule) {
-					for _, o := range g.Observe(r, e) {
+					for _, o := range g.AppendObservations(nil, r, e) {
 						k.Add(o)
 					}
 				})
@@ -218,7 +218,7 @@ func TestManyElements(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := g.NewCorrelator()
-	for _, o := range g.Observe(g.Find("any"), e) {
+	for _, o := range g.AppendObservations(nil, g.Find("any"), e) {
 		k.Add(o)
 	}
 	if got := k.Finish(); len(got) != 1 || got[0].Value != 1000 {

@@ -69,15 +69,9 @@ type counted struct {
 	as int
 }
 
-// Observe returns what the engine's correlations need to know of a match. It is
-// empty for a rule that no correlation refers to. Events without a time or
-// without one of the group-by fields take no part.
-func (g *Engine) Observe(r *Rule, e *event.Event) []Observation {
-	return g.AppendObservations(nil, r, e)
-}
-
-// AppendObservations appends to dst what Observe returns. It allocates nothing for
-// a rule that no correlation refers to.
+// AppendObservations appends to dst what the engine's correlations need to know of
+// a match: nothing, without an allocation, for a rule that no correlation refers
+// to. Events without a time or without one of the group-by fields take no part.
 func (g *Engine) AppendObservations(dst []Observation, r *Rule, e *event.Event) []Observation {
 	if len(r.counted) == 0 {
 		return dst
