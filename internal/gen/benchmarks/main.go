@@ -62,7 +62,7 @@ var goals = []goal{
 	{topic: "detect", what: "the same, CPU time against gunzip alone", pkg: "./detect", bench: "Detect", row: "Detect/recorded/1-core", metric: "x-gunzip-cpu", unit: "times gunzip", time: "5x"},
 	{topic: "detect", what: "the same object, two cores", pkg: "./detect", bench: "Detect", row: "Detect/recorded/2-core", metric: "events/s", unit: "events/s", time: "5x"},
 	{topic: "detect", what: "the 55 small objects of that intrusion, one core", pkg: "./detect", bench: "Detect", row: "Detect/invictus/1-core", metric: "events/cpu-s", want: "250,000 events/s", limit: 250_000, unit: "events per CPU second", time: "5x"},
-	{topic: "detect", what: "generated events of 400 callers, 62 % of which a public rule matches, one core", pkg: "./detect", bench: "Detect", row: "Detect/generated/1-core", metric: "events/cpu-s", want: "250,000 events/s", limit: 250_000, unit: "events per CPU second", time: "5x"},
+	{topic: "detect", what: "generated events of 400 callers, more than half of which a public rule matches, one core", pkg: "./detect", bench: "Detect", row: "Detect/generated/1-core", metric: "events/cpu-s", want: "250,000 events/s", limit: 250_000, unit: "events per CPU second", time: "5x"},
 	{topic: "detect", what: "the limit: gunzip alone of the same bytes", pkg: "./detect", bench: "Detect", row: "Detect/generated/1-core", metric: "gunzip-events/cpu-s", unit: "events per CPU second", time: "5x"},
 	{topic: "detect", what: "the same, CPU time against gunzip alone", pkg: "./detect", bench: "Detect", row: "Detect/generated/1-core", metric: "x-gunzip-cpu", unit: "times gunzip", time: "5x"},
 	{topic: "detect", what: "the same, each event by another caller", pkg: "./detect", bench: "Detect", row: "Detect/crowd/1-core", metric: "events/cpu-s", unit: "events per CPU second", time: "5x"},
@@ -135,7 +135,7 @@ func run(out, only string) error {
 	if len(missing) > 0 {
 		return fmt.Errorf("no result for: %s", strings.Join(missing, "; "))
 	}
-	page.WriteString("\nThe limit of detection is gunzip: the row \"CPU time against gunzip alone\" compares with\ndecompressing the same bytes in the same run. Memory is live heap or the peak of the\nprocess, as the benchmark's name says. Nothing here is asserted by a test.\n")
+	page.WriteString("\nThe limit of detection is gunzip: the row \"CPU time against gunzip alone\" compares with\ndecompressing the same bytes in the same run. Memory is live heap or the peak of the\nprocess, as the benchmark's name says. Nothing here is asserted by a test.\nOn a machine that is shared with others the absolute numbers of two runs can differ by\na third; the ratios within a run say more.\n")
 	return os.WriteFile(out, page.Bytes(), 0o644)
 }
 
