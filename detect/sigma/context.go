@@ -25,7 +25,7 @@ type contexts struct {
 type context struct {
 	sum   uint64
 	rules []*Rule
-	sure  []bool // by rule: matches; nil where none is sure to
+	sure  []bool // by rule: matches
 }
 
 // A table that seldom knows an event rests, longer each time.
@@ -79,31 +79,23 @@ func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) 
 			return nil, nil, false
 		}
 	}
-	pair := &c.table[sum&(1<<contextBits-1)]
-	for i := range pair {
-		if pair[i].sum == sum {
+	places := &c.table[sum&(1<<contextBits-1)]
+	for i := range places {
+		if places[i].sum == sum {
 			c.met++
-			return pair[i].rules, pair[i].sure, true
+			return places[i].rules, places[i].sure, true
 		}
 	}
-	pair[1] = pair[0]
-	pair[0] = context{sum: sum}
-	at := &pair[0]
-	for i, r := range m.trail.first(m) {
+	places[1] = places[0]
+	places[0] = context{sum: sum}
+	at := &places[0]
+	for _, r := range m.trail.first(m) {
 		truth := no
 		for _, e := range r.conditions {
 			truth = max(truth, e.partial(m, c.known))
 		}
-		if truth == no {
-			continue
-		}
-		at.rules = append(at.rules, r)
-		if truth == yes && at.sure == nil {
-			at.sure = make([]bool, len(at.rules), len(m.trail.first(m))-i+len(at.rules))
-		}
-		if at.sure != nil {
-			at.sure = at.sure[:len(at.rules)]
-			at.sure[len(at.rules)-1] = truth == yes
+		if truth != no {
+			at.rules, at.sure = append(at.rules, r), append(at.sure, truth == yes)
 		}
 	}
 	if rules, sure = at.rules, at.sure; m.event.Cut() {
