@@ -11,8 +11,29 @@ import (
 //go:embed data/iam.bin
 var embedded []byte
 
-// Default returns the embedded catalogue.
-var Default = sync.OnceValue(func() *Catalog {
+// inEffect is the catalogue of this process.
+var inEffect struct {
+	once sync.Once
+	*Catalog
+}
+
+// Default returns the catalogue that everything in this process goes by: the
+// embedded one, unless [Use] has named another.
+func Default() *Catalog {
+	inEffect.once.Do(func() { inEffect.Catalog = Embedded() })
+	return inEffect.Catalog
+}
+
+// Use makes another catalogue the default, and reports whether it is. What was
+// learnt from a catalogue is kept for the life of the process, so this must come
+// before the first question: once Default has answered, nothing changes it.
+func Use(c *Catalog) bool {
+	inEffect.once.Do(func() { inEffect.Catalog = c })
+	return inEffect.Catalog == c
+}
+
+// Embedded returns the catalogue that is part of the program.
+var Embedded = sync.OnceValue(func() *Catalog {
 	c, err := Open(embedded)
 	if err != nil {
 		panic("the embedded catalogue is damaged: " + err.Error())

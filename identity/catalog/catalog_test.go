@@ -237,6 +237,21 @@ func TestManagedPolicy(t *testing.T) {
 	}
 }
 
+// What was answered by one catalogue is not mixed with another's answers.
+func TestUseComesBeforeTheFirstQuestion(t *testing.T) {
+	first := Default()
+	other, err := Open(embedded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Use(other) || Default() != first {
+		t.Error("the catalogue was changed after it had answered")
+	}
+	if !Use(first) {
+		t.Error("the catalogue in effect was refused")
+	}
+}
+
 func TestOpenRefusesOtherData(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"empty":           nil,

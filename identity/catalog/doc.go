@@ -4,7 +4,8 @@
 // The types:
 //
 //   - [Catalog] is one version of the service authorization reference. Default
-//     returns the embedded one, Open reads a newer one.
+//     returns the one in effect: the embedded one, or a newer one that Open has
+//     read and that Use names before the first question.
 //   - [Service], [Action], [ResourceType] and [ConditionKey] are its entries.
 //   - [ManagedPolicies] is one version of the AWS-managed policies.
 //

@@ -166,10 +166,10 @@ Exit codes: 0 clean, 1 findings at or above --fail-on, 2 usage or configuration,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			switch a.color {
 			case "auto", "always", "never":
-				return nil
+				return a.useCatalog(c)
 			}
 			return usageErrorf("--color %q: want auto, always or never", a.color)
 		},

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,7 +68,7 @@ func (a *App) resetCatalog(path string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return incompleteErrorf("remove the catalogue: %w", err)
 	}
-	fmt.Fprintf(a.Stdout, "using the embedded catalogue %s\n", catalog.Default().Version())
+	fmt.Fprintf(a.Stdout, "using the embedded catalogue %s\n", catalog.Embedded().Version())
 	return nil
 }
 
@@ -87,7 +88,7 @@ func (a *App) updateCatalog(from, path string) error {
 	if err != nil {
 		return incompleteErrorf("%s: %w", from, err)
 	}
-	old := catalog.Default()
+	old := catalog.Embedded()
 	if len(c.Services()) < len(old.Services())/2 {
 		return incompleteErrorf("%s: it has %d services, the embedded one %d; that cannot be whole", from, len(c.Services()), len(old.Services()))
 	}
@@ -108,29 +109,41 @@ func (a *App) updateCatalog(from, path string) error {
 	return nil
 }
 
-// iamCatalog returns the newer of the kept and the embedded catalogue.
-func (a *App) iamCatalog() (*catalog.Catalog, error) {
-	embedded := catalog.Default()
+// withoutCatalog lists the commands that ask nothing of the catalogue and must
+// run where the kept one is damaged, among them the one that repairs it.
+var withoutCatalog = []string{"update-catalog", "version", "completion", "help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+
+// useCatalog puts the kept catalogue into effect, if there is one and it is
+// newer than the embedded one.
+func (a *App) useCatalog(c *cobra.Command) error {
+	for at := c; at != nil; at = at.Parent() {
+		if slices.Contains(withoutCatalog, at.Name()) {
+			return nil
+		}
+	}
 	path, err := a.catalogFile()
 	if err != nil {
-		return embedded, nil //nolint:nilerr // there is nowhere to keep a newer one
+		return nil //nolint:nilerr // there is nowhere to keep a newer one
 	}
 	data, err := readBounded(path, maxCatalogFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return embedded, nil
+		return nil
 	}
-	hint := "run 'bartizan iam update-catalog --reset'"
+	if err != nil { // a folder that is not ours holds nothing that we kept
+		a.warnf("using the embedded catalogue: %v", err)
+		return nil
+	}
+	kept, err := catalog.Open(data)
 	if err != nil {
-		return nil, &Error{Code: ExitIncomplete, Err: fmt.Errorf("read the catalogue: %w", err), Hint: hint}
+		return &Error{Code: ExitIncomplete, Err: fmt.Errorf("read the catalogue %s: %w", path, err), Hint: "run 'bartizan iam update-catalog --reset'"}
 	}
-	c, err := catalog.Open(data)
-	if err != nil {
-		return nil, &Error{Code: ExitIncomplete, Err: fmt.Errorf("read the catalogue %s: %w", path, err), Hint: hint}
+	if compareVersions(kept.Version(), catalog.Embedded().Version()) <= 0 {
+		return nil
 	}
-	if compareVersions(c.Version(), embedded.Version()) <= 0 {
-		return embedded, nil
+	if !catalog.Use(kept) && catalog.Default().Version() != kept.Version() {
+		return fmt.Errorf("use the catalogue %s: another one is in use already", path)
 	}
-	return c, nil
+	return nil
 }
 
 // readBounded reads a file of at most so many bytes.

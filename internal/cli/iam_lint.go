@@ -104,10 +104,6 @@ func (a *App) lint(args []string, f lintFlags, o *outputs) error {
 	if err != nil {
 		return err
 	}
-	cat, err := a.iamCatalog()
-	if err != nil {
-		return err
-	}
 	files, unreadable := a.policyFiles(args)
 	var found []lintFinding
 	guessed := map[lint.Kind]int{}
@@ -120,7 +116,7 @@ func (a *App) lint(args []string, f lintFlags, o *outputs) error {
 			continue
 		}
 		checked++
-		opt := lint.Options{Kind: lint.Kind(f.kind), ResourceType: f.resourceType, Catalog: cat, NoExtra: f.noExtra}
+		opt := lint.Options{Kind: lint.Kind(f.kind), ResourceType: f.resourceType, NoExtra: f.noExtra}
 		if opt.Kind == "" {
 			opt.Kind = lint.Resource
 			if f.resourceType == "" {

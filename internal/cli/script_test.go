@@ -1,12 +1,19 @@
 package cli_test
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/bartizan-security/bartizan/identity/catalog"
 	"github.com/bartizan-security/bartizan/internal/cli"
 )
 
@@ -33,7 +40,8 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exitcode": exitCode,
+			"exitcode":    exitCode,
+			"npm-package": npmPackage,
 		},
 	})
 }
@@ -57,6 +65,58 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+// npmPackage writes the package that catalogues are made from, with the
+// embedded services, some of their actions, and further ones:
+// npm-package FILE VERSION ACTION…
+func npmPackage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: npm-package FILE VERSION ACTION…")
+	}
+	type object = map[string]any
+	files := object{
+		"package.json":                   object{"name": catalog.SourcePackage, "version": args[1]},
+		"data/services.json":             catalog.Embedded().Services(),
+		"data/serviceNames.json":         object{},
+		"data/rcpSupportedServices.json": catalog.Embedded().RCPServices(),
+	}
+	for _, prefix := range catalog.Embedded().Services() {
+		actions := object{}
+		for _, a := range args[2:] {
+			if service, name, _ := strings.Cut(a, ":"); service == prefix {
+				actions[strings.ToLower(name)] = object{"name": name, "accessLevel": "Write", "resourceTypes": []object{{"name": "object", "required": true}}}
+			}
+		}
+		types := object{}
+		if prefix == "s3" {
+			types["object"] = object{"key": "object", "arn": "arn:${Partition}:s3:::${BucketName}/${ObjectName}"}
+		}
+		files["data/actions/"+prefix+".json"] = actions
+		files["data/resourceTypes/"+prefix+".json"] = types
+		files["data/conditionKeys/"+prefix+".json"] = object{}
+	}
+	var globals strings.Builder
+	for _, k := range catalog.Embedded().GlobalConditionKeys() {
+		fmt.Fprintf(&globals, "key: '%s', category: '%s', type: '%s'\n", k.Key, k.Category, k.Type)
+	}
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	t := tar.NewWriter(z)
+	add := func(name string, data []byte) {
+		ts.Check(t.WriteHeader(&tar.Header{Name: "package/" + name, Mode: 0o644, Size: int64(len(data))}))
+		_, err := t.Write(data)
+		ts.Check(err)
+	}
+	for name, v := range files {
+		data, err := json.Marshal(v)
+		ts.Check(err)
+		add(name, data)
+	}
+	add("dist/esm/globalConditionKeys.js", []byte(globals.String()))
+	ts.Check(t.Close())
+	ts.Check(z.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), buf.Bytes(), 0o644))
 }
 
 func itoa(n int) string {
