@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"strings"
 )
 
 // Kind is the log that a record comes from. Its text is the name that rules use
@@ -77,7 +78,7 @@ type Columns struct {
 func NewColumns(s *Schema, names []string) *Columns {
 	c := &Columns{schema: s, names: names, slots: make([]Slot, len(names))}
 	for i, n := range names {
-		if slot, ok := s.Slot(n); ok {
+		if slot, ok := s.Slot(n); ok && s.heads[slot] >= 0 {
 			c.slots[i] = slot
 		} else {
 			c.slots[i] = -1
@@ -110,6 +111,8 @@ type Event struct {
 	room   int     // for values of fields that have several
 	slow   int     // bytes that may still be looked through the plain way
 	cut    bool    // see Cut
+	note   any     // see Note
+	noted  bool
 
 	// Records of lines.
 	columns *Columns
@@ -162,6 +165,9 @@ func (e *Event) reset() {
 		}
 	}
 	e.room, e.slow, e.cut = maxValues, maxSlow, false
+	if e.noted {
+		e.note, e.noted = nil, false
+	}
 	e.now++
 	if e.now == 0 { // the stamps of four thousand million records ago
 		clear(e.stamp)
@@ -316,11 +322,14 @@ func (e *Event) Values(s Slot) []Value {
 	if e.stamp[s] == e.now {
 		return e.found(s)
 	}
+	root := e.schema.root
+	k := e.schema.heads[s]
+	if k < 0 {
+		return e.derived(s)
+	}
 	if e.columns != nil {
 		return nil
 	}
-	root := e.schema.root
-	k := e.schema.heads[s]
 	if !e.tried[k] {
 		e.tried[k] = true
 		if sp := e.top[k]; sp.end > 0 {
@@ -394,6 +403,9 @@ func (e *Event) setMany(s Slot, vs []Value) {
 func (e *Event) Lookup(path string) []Value {
 	if s, ok := e.schema.Slot(path); ok {
 		return e.Values(s)
+	}
+	if strings.HasPrefix(path, DerivedPrefix) {
+		return e.lookupDerived(path)
 	}
 	if e.columns == nil {
 		return e.lookup(e.raw, path)

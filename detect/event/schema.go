@@ -15,7 +15,10 @@ type Schema struct {
 	paths []string
 	slots map[string]Slot
 	root  *node
-	heads []int // by slot: the child of the root where its path begins
+	heads []int // by slot: the child of the root where its path begins; −1 of a derived one
+
+	find   func(path string) Derive
+	derive []Derive // by slot
 }
 
 // The fields that every Schema holds, so that an Event can name itself: those of
@@ -92,13 +95,19 @@ func NewSchema(paths ...string) *Schema {
 		slot := Slot(len(s.paths))
 		s.slots[p] = slot
 		s.paths = append(s.paths, p)
-		s.root.add(strings.Split(p, "."), slot)
+		if !strings.HasPrefix(p, DerivedPrefix) {
+			s.root.add(strings.Split(p, "."), slot)
+		}
 	}
 	s.root.finish()
 	s.root.hot = s.root.find([]byte("userIdentity"))
 	for _, p := range s.paths {
-		head, _, _ := strings.Cut(p, ".")
-		s.heads = append(s.heads, s.root.find([]byte(head)))
+		k := -1
+		if !strings.HasPrefix(p, DerivedPrefix) {
+			head, _, _ := strings.Cut(p, ".")
+			k = s.root.find([]byte(head))
+		}
+		s.heads = append(s.heads, k)
 	}
 	return s
 }
