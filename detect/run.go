@@ -24,10 +24,9 @@ type Options struct {
 	// called with each event that rules match, and what that returns is the
 	// Match.Kept of them all. The event is valid until it returns.
 	Keep func() func(e *event.Event, matched []*sigma.Rule) any
-	// Each, if set, is called with every event before it is matched, in order
-	// and without duplicates. The event is valid until it returns. Sources are
-	// then read one after the other.
-	Each func(*event.Event) error
+	// Gather, if set, is called once for every worker, whose events the Gatherer
+	// then takes.
+	Gather func() Gatherer
 	// Problem, if set, is called with what could not be read.
 	Problem func(logs.Problem)
 	// Skipped, if set, is called with files in folders that are no logs.
@@ -35,6 +34,17 @@ type Options struct {
 	// Progress, if set, is called after each source, and now and then within one,
 	// with the sources done and the counts so far.
 	Progress func(done int, s Stats)
+}
+
+// Gatherer takes the events of one worker, to hand them on in order.
+type Gatherer interface {
+	// Add takes an event, which is valid until it returns, and reports whether it
+	// is time to Cut. Events that were delivered twice come twice.
+	Add(*event.Event) (full bool)
+	// Cut returns a function that is called after those of all events before, in
+	// the order of the sources and by one goroutine at a time; nil where there is
+	// nothing to do. Run stops at its error.
+	Cut() func() error
 }
 
 // Stats counts what a run did.
@@ -56,7 +66,8 @@ type hit struct {
 	offset       int64
 	problem      *logs.Problem
 	skipped      string // a file that is no log
-	events       int64  // read since the last such hit
+	gathered     func() error
+	events       int64 // read since the last such hit
 }
 
 // tick is after how many events of a source a worker says so.
@@ -71,9 +82,6 @@ func Run(ctx context.Context, sources []logs.Source, engine *sigma.Engine, opt O
 	workers := opt.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
-	}
-	if opt.Each != nil {
-		workers = 1
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -152,8 +160,8 @@ type worker struct {
 	describer *describer
 	keep      func(*event.Event, []*sigma.Rule) any
 	events    int64
+	gatherer  Gatherer
 	seed      maphash.Seed
-	seen      *seen // of Options.Each
 	key       []byte
 
 	ctx     context.Context
@@ -165,9 +173,12 @@ type worker struct {
 }
 
 func newWorker(engine *sigma.Engine, opt Options, seed maphash.Seed) *worker {
-	w := &worker{engine: engine, opt: opt, matcher: engine.Matcher(), describer: newDescriber(engine.Schema()), seed: seed, seen: newSeen()}
+	w := &worker{engine: engine, opt: opt, matcher: engine.Matcher(), describer: newDescriber(engine.Schema()), seed: seed}
 	if opt.Keep != nil {
 		w.keep = opt.Keep()
+	}
+	if opt.Gather != nil {
+		w.gatherer = opt.Gather()
 	}
 	w.onHit = func(r *sigma.Rule) { w.hits = append(w.hits, r) }
 	w.reader = &logs.Reader{
@@ -182,6 +193,9 @@ func (w *worker) run(ctx context.Context, src logs.Source, out chan<- []hit) (lo
 	w.ctx, w.out = ctx, out
 	stats, err := w.reader.Read(ctx, src)
 	if err == nil {
+		err = w.cut()
+	}
+	if err == nil {
 		err = w.flush()
 	}
 	w.batch = nil
@@ -189,11 +203,8 @@ func (w *worker) run(ctx context.Context, src logs.Source, out chan<- []hit) (lo
 }
 
 func (w *worker) event(e *event.Event) error {
-	if w.opt.Each != nil {
-		if id := w.identity(e); id != 0 && w.seen.before(id, maphash.String(w.seed, e.File)^uint64(e.Offset)) {
-			return nil
-		}
-		if err := w.opt.Each(e); err != nil {
+	if w.gatherer != nil && w.gatherer.Add(e) {
+		if err := w.cut(); err != nil {
 			return err
 		}
 	}
@@ -254,6 +265,19 @@ func (w *worker) add(h hit) error {
 	return nil
 }
 
+// cut hands on what was gathered.
+func (w *worker) cut() error {
+	if w.gatherer == nil {
+		return nil
+	}
+	gathered := w.gatherer.Cut()
+	if gathered == nil {
+		return nil
+	}
+	w.batch = append(w.batch, hit{gathered: gathered})
+	return w.flush() // so that no more waits than batchesAhead
+}
+
 func (w *worker) flush() error {
 	if len(w.batch) == 0 {
 		return nil
@@ -286,6 +310,9 @@ func (c *consumer) take(h *hit, source int) error {
 		so.Events += c.reading
 		c.opt.Progress(c.done, so)
 		return nil
+	}
+	if h.gathered != nil {
+		return h.gathered()
 	}
 	if h.problem != nil {
 		if c.opt.Problem != nil {

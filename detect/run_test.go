@@ -145,15 +145,58 @@ func TestCorrelationFinding(t *testing.T) {
 	}
 }
 
-func TestEachSeesEveryEventOnce(t *testing.T) {
-	var ids []string
-	opt := detect.Options{Workers: 8, Each: func(e *detect.Event) error {
-		ids = append(ids, e.ID())
+// gatherer hands on the ids of events, two at a time.
+type gatherer struct {
+	ids  []string
+	take func([]string) error
+}
+
+func (g *gatherer) Add(e *detect.Event) bool {
+	g.ids = append(g.ids, e.ID())
+	return len(g.ids) == 2
+}
+
+func (g *gatherer) Cut() func() error {
+	ids := g.ids
+	if g.ids = nil; ids == nil {
 		return nil
-	}}
-	run(t, compile(t, createUser), opt, record("e1", "A")+record("e2", "B"), record("e1", "A"), record("e3", "C"))
-	if strings.Join(ids, " ") != "e1 e2 e3" {
-		t.Errorf("saw %v", ids)
+	}
+	return func() error { return g.take(ids) }
+}
+
+// TestGather: what workers gather is handed on whole and in the order of the
+// sources, however many they are; an error ends the run.
+func TestGather(t *testing.T) {
+	var texts []string
+	var want strings.Builder
+	for i := range 40 {
+		text := ""
+		for k := range i % 7 {
+			text += record(fmt.Sprintf("%d.%d", i, k), "CreateUser")
+			fmt.Fprintf(&want, "%d.%d ", i, k)
+		}
+		texts = append(texts, text)
+	}
+	g := compile(t, createUser)
+	for _, workers := range []int{1, 2, 3, 8} {
+		var got strings.Builder
+		opt := detect.Options{Workers: workers, Gather: func() detect.Gatherer {
+			return &gatherer{take: func(ids []string) error {
+				for _, id := range ids {
+					got.WriteString(id + " ")
+				}
+				return nil
+			}}
+		}}
+		found, _ := run(t, g, opt, texts...)
+		if got.String() != want.String() || len(found) != strings.Count(want.String(), " ") {
+			t.Errorf("%d workers: %d findings, gathered %s, want %s", workers, len(found), got.String(), want.String())
+		}
+	}
+	enough := errors.New("enough")
+	opt := detect.Options{Gather: func() detect.Gatherer { return &gatherer{take: func([]string) error { return enough }} }}
+	if _, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("x", strings.NewReader(texts[6]))}, g, opt, func(*detect.Match) error { return nil }); !errors.Is(err, enough) {
+		t.Errorf("the error of what was gathered: %v", err)
 	}
 }
 

@@ -13,9 +13,62 @@ import (
 
 // Fields returns the fields that this package reads, for sigma.Options.Fields.
 func Fields() []string {
-	return []string{"readOnly", "userIdentity.sessionContext.sourceIdentity",
-		"requestParameters.secretId", "requestParameters.secretIdList", "requestParameters.bucketName",
-		"requestParameters.name", "requestParameters.names", "requestParameters.path", "requestParameters.withDecryption"}
+	return append([]string{pathReadOnly, pathBucket, pathDecryption, pathSecret, pathSecrets}, parameterPaths...)
+}
+
+const (
+	pathReadOnly   = "readOnly"
+	pathBucket     = "requestParameters.bucketName"
+	pathDecryption = "requestParameters.withDecryption"
+	pathSecret     = "requestParameters.secretId"
+	pathSecrets    = "requestParameters.secretIdList"
+)
+
+// parameterPaths are where the parameters of Systems Manager stand that a call
+// asks for.
+var parameterPaths = []string{"requestParameters.name", "requestParameters.names", "requestParameters.path"}
+
+// field is a field in the terms of a schema.
+type field struct {
+	path string
+	slot event.Slot // −1 where the schema lacks it
+}
+
+func fieldOf(s *event.Schema, path string) field {
+	if slot, ok := s.Slot(path); ok {
+		return field{path, slot}
+	}
+	return field{path, -1}
+}
+
+func (f field) values(e *event.Event) []event.Value {
+	if f.slot >= 0 {
+		return e.Values(f.slot)
+	}
+	return e.Lookup(f.path)
+}
+
+func (f field) text(e *event.Event) []byte {
+	if f.slot >= 0 {
+		return e.Text(f.slot)
+	}
+	return []byte(e.Get(f.path))
+}
+
+// fields are those of Fields.
+type fields struct {
+	readOnly, bucket, decryption field
+	secret, secretList           field
+	parameters                   []field
+}
+
+func fieldsOf(s *event.Schema) fields {
+	f := fields{readOnly: fieldOf(s, pathReadOnly), bucket: fieldOf(s, pathBucket), decryption: fieldOf(s, pathDecryption),
+		secret: fieldOf(s, pathSecret), secretList: fieldOf(s, pathSecrets)}
+	for _, path := range parameterPaths {
+		f.parameters = append(f.parameters, fieldOf(s, path))
+	}
+	return f
 }
 
 const maxText = 200
@@ -68,9 +121,41 @@ func subject(e *event.Event) (key, group string, person bool) {
 	return clip(actor), group, typ != "WebIdentityUser"
 }
 
-// call is an API with its service: iam:CreateUser.
-func call(e *event.Event) string {
-	return clip(strings.TrimSuffix(e.Source(), ".amazonaws.com") + ":" + e.Name())
+// caller is whose habits events belong to.
+type caller struct {
+	key, group, actor string
+	account           string // that the call was made in
+	person            bool
+}
+
+// callerOf returns nil for calls that are nobody's.
+func callerOf(e *event.Event) *caller {
+	key, group, person := subject(e)
+	if key == "" {
+		return nil
+	}
+	return &caller{key: key, group: group, actor: clip(e.Actor()), account: clip(e.Account()), person: person}
+}
+
+// call is an API with its service.
+type call struct {
+	name     string // iam:CreateUser
+	regional bool   // the record's region is where it worked
+	reads    bool   // if the record does not say
+	buckets  bool   // it names one
+	secrets  secretSort
+}
+
+func callOf(source, name string) *call {
+	service := strings.TrimSuffix(source, ".amazonaws.com")
+	return &call{name: clip(service + ":" + name), regional: isRegional(service, name), reads: soundsReading(name),
+		buckets: source == "s3.amazonaws.com", secrets: secretSortOf(name)}
+}
+
+// address is where a call came from.
+type address struct {
+	network string // see network
+	place   *Place // nil where it is not known
 }
 
 const awsServices = "AWS services"
@@ -93,72 +178,99 @@ func network(ip string) string {
 	return p.String()
 }
 
-// agent is the family of a user agent, without versions: aws-cli, Boto3. The name
-// of a service counts as one only where the call came from a service, because a
-// client may call itself anything.
-func agent(s, from string) string {
-	s = strings.TrimLeft(s, "[( ")
+// program is the family of a user agent, without versions: aws-cli, Boto3.
+type program struct {
+	name    string
+	service bool // it calls itself a service of AWS
+}
+
+func programOf(agent string) program {
+	s := strings.TrimLeft(agent, "[( ")
 	if i := strings.IndexFunc(s, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || r == ']' }); i >= 0 {
 		s = s[:i]
 	}
-	if from == awsServices && strings.HasSuffix(s, ".amazonaws.com") {
+	return program{strings.Clone(clip(s)), strings.HasSuffix(s, ".amazonaws.com")}
+}
+
+// from is the program's name. The name of a service counts as one only where the
+// call came from a service, because a client may call itself anything.
+func (p program) from(a address) string {
+	if p.service && a.network == awsServices {
 		return awsServices
 	}
-	return clip(s)
+	return p.name
 }
 
-// region is where a call worked. Services without regions write us-east-1 or the
-// caller's place into their records, which says nothing.
+// isRegional reports whether a record's region is where the call worked. Services
+// without regions write us-east-1 or the caller's place into their records, which
+// says nothing.
 //
 // See https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html#cloudtrail-concepts-global-service-events
-func region(e *event.Event) string {
-	switch strings.TrimSuffix(e.Source(), ".amazonaws.com") {
+func isRegional(service, name string) bool {
+	switch service {
 	case "iam", "sts", "signin", "organizations", "cloudfront", "route53", "route53domains", "globalaccelerator", "networkmanager",
 		"account", "billing", "budgets", "ce", "cur", "shield", "support", "trustedadvisor", "health", "artifact", "importexport", "sso-directory":
-		return ""
+		return false
 	}
-	if e.Name() == "ListBuckets" || e.Name() == "ListAllMyBuckets" {
-		return ""
-	}
-	return clip(e.Region())
+	return name != "ListBuckets" && name != "ListAllMyBuckets"
 }
 
-// reads reports whether a call only reads.
-func reads(e *event.Event) bool {
-	if v := e.Get("readOnly"); v != "" {
-		return v == "true"
-	}
+// soundsReading reports whether a call only reads, by its name.
+func soundsReading(name string) bool {
 	for _, p := range []string{"Get", "List", "Describe", "Head", "Lookup", "Search"} {
-		if strings.HasPrefix(e.Name(), p) {
+		if strings.HasPrefix(name, p) {
 			return true
 		}
 	}
 	return false
 }
 
-// secrets are the secrets that a call asked for: of Secrets Manager, and of the
-// parameters of Systems Manager those that were asked for decrypted.
-func secrets(e *event.Event, each func(string)) {
-	list := func(path string, name func(string) string) {
-		for _, v := range e.Lookup(path) {
-			if v.Kind == event.String {
-				each(clip(name(v.String())))
+// secretSort is how a call names the secrets that it asks for: those of Secrets
+// Manager, and of the parameters of Systems Manager those asked for decrypted.
+type secretSort uint8
+
+const (
+	noSecret secretSort = iota
+	oneSecret
+	secretList
+	parameters
+)
+
+func secretSortOf(name string) secretSort {
+	switch name {
+	case "GetSecretValue":
+		return oneSecret
+	case "BatchGetSecretValue":
+		return secretList
+	case "GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory":
+		return parameters
+	}
+	return noSecret
+}
+
+// secrets are the secrets that a call asked for.
+func (f *fields) secrets(e *event.Event, sort secretSort) (out []string) {
+	add := func(values []event.Value, name func(string) string) {
+		for _, v := range values {
+			if v.Kind == event.String && len(out) < maxValues {
+				out = append(out, clip(name(v.String())))
 			}
 		}
 	}
-	switch e.Name() {
-	case "GetSecretValue":
-		list("requestParameters.secretId", secretName)
-	case "BatchGetSecretValue":
-		list("requestParameters.secretIdList", secretName)
-	case "GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory":
-		if e.Get("requestParameters.withDecryption") != "true" {
-			return
+	switch sort {
+	case oneSecret:
+		add(f.secret.values(e), secretName)
+	case secretList:
+		add(f.secretList.values(e), secretName)
+	case parameters:
+		if string(f.decryption.text(e)) != "true" {
+			return nil
 		}
-		for _, path := range []string{"requestParameters.name", "requestParameters.names", "requestParameters.path"} {
-			list(path, func(s string) string { return "parameter " + s })
+		for _, p := range f.parameters {
+			add(p.values(e), func(s string) string { return "parameter " + s })
 		}
 	}
+	return out
 }
 
 // secretName is a secret's name, however it was asked for: an ARN ends in a dash

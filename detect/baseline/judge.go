@@ -2,8 +2,10 @@ package baseline
 
 import (
 	"cmp"
+	"hash/maphash"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/finding"
@@ -30,7 +32,8 @@ type Cold struct {
 	Judged   int
 }
 
-// Judge compares events with a State. It is not safe for concurrent use.
+// Judge compares events with a State. One goroutine uses it; its Extractors are how
+// several take part.
 type Judge struct {
 	opt   Options
 	state *State
@@ -43,6 +46,9 @@ type Judge struct {
 	sizes map[string]int  // of groups
 	eves  map[string]*eve // principal → the day before
 	today int             // that is being settled
+	hash  maphash.Seed
+	free  sync.Pool
+	own   *Extractor
 }
 
 // eve is what the next day needs of a principal's day: refusals of its last hour
@@ -67,7 +73,7 @@ func NewJudge(s *State, opt Options, emit func(*finding.Finding) error) *Judge {
 	opt.Threshold = cmp.Or(opt.Threshold, 5)
 	opt.MinDays = cmp.Or(opt.MinDays, 7)
 	opt.MinEvents = cmp.Or(opt.MinEvents, 50)
-	j := &Judge{opt: opt, state: s, emit: emit, cold: map[string]int{}, org: map[string]int{}, peers: map[string]map[string]int{}, sizes: map[string]int{}, eves: map[string]*eve{}}
+	j := &Judge{opt: opt, state: s, emit: emit, hash: maphash.MakeSeed(), cold: map[string]int{}, org: map[string]int{}, peers: map[string]map[string]int{}, sizes: map[string]int{}, eves: map[string]*eve{}}
 	for _, p := range s.Principals {
 		if p.Group != "" {
 			j.sizes[p.Group]++
@@ -83,14 +89,21 @@ func NewJudge(s *State, opt Options, emit func(*finding.Finding) error) *Judge {
 		}
 	}
 	j.ws = newWindows(j.settle)
-	j.ws.places = opt.Places
 	j.ws.stranger = func(key string) bool { return s.Principals[key] == nil }
+	j.own = j.Extractor()
 	return j
 }
 
+// Extractor returns a new Extractor of events to judge.
+func (j *Judge) Extractor() *Extractor { return newExtractor(j.hash, j.opt.Places, j.take, &j.free) }
+
 // Add judges one event.
-func (j *Judge) Add(e *event.Event) error {
-	j.ws.add(e)
+func (j *Judge) Add(e *event.Event) error { return j.own.addNow(e) }
+
+func (j *Judge) take(b *batch) error {
+	for i := range b.features {
+		j.ws.add(&b.features[i])
+	}
 	return j.err
 }
 

@@ -1,45 +1,74 @@
 package baseline
 
 import (
+	"hash/maphash"
 	"maps"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
 
-// Learner adds events to a State. It is not safe for concurrent use.
+// Learner adds events to a State. One goroutine uses it; its Extractors are how
+// several take part.
 type Learner struct {
-	state *State
-	ws    *windows
-	swept int // the day of the last look for principals to forget
+	state        *State
+	ws           *windows
+	swept        int   // the day of the last look for principals to forget
+	events       int64 // that count
+	since, until int64 // of these, Unix nanoseconds
+	words        intern
+	hash         maphash.Seed
+	free         sync.Pool
+	own          *Extractor
 }
 
 // NewLearner returns a Learner that changes s.
 func NewLearner(s *State) *Learner {
-	l := &Learner{state: s}
+	l := &Learner{state: s, words: intern{}, hash: maphash.MakeSeed()}
 	l.ws = newWindows(l.settle)
 	l.ws.again = true
+	l.own = l.Extractor()
 	return l
 }
 
+// Extractor returns a new Extractor of events to learn.
+func (l *Learner) Extractor() *Extractor { return newExtractor(l.hash, nil, l.take, &l.free) }
+
 // Add learns one event.
-func (l *Learner) Add(e *event.Event) {
-	if !l.ws.add(e) {
-		return
+func (l *Learner) Add(e *event.Event) { _ = l.own.addNow(e) }
+
+func (l *Learner) take(b *batch) error {
+	for i := range b.features {
+		f := &b.features[i]
+		if !l.ws.add(f) {
+			continue
+		}
+		if l.events++; l.events == 1 || f.at < l.since {
+			l.since = f.at
+		}
+		l.until = max(l.until, f.at)
 	}
-	s := l.state
-	s.Events++
-	t := e.Time()
-	if s.Since.IsZero() || t.Before(s.Since) {
-		s.Since = t
-	}
-	if t.After(s.Until) {
-		s.Until = t
-	}
+	return nil
 }
 
 // Finish settles what is open. It must be called before the State is used.
-func (l *Learner) Finish() { l.ws.flush(1 << 40) }
+func (l *Learner) Finish() {
+	l.ws.flush(1 << 40)
+	s := l.state
+	if l.events == 0 {
+		return
+	}
+	s.Events += l.events
+	if t := time.Unix(0, l.since).UTC(); s.Since.IsZero() || t.Before(s.Since) {
+		s.Since = t
+	}
+	if t := time.Unix(0, l.until).UTC(); t.After(s.Until) {
+		s.Until = t
+	}
+	l.events = 0
+}
 
 // principal returns whose window it is: nil where there is no room.
 func (l *Learner) principal(w *window) *Principal {
@@ -78,7 +107,9 @@ func (l *Learner) settle(w *window) {
 		most int
 	}{{w.calls, p.Calls, "calls", maxCalls}, {w.regions, p.Regions, "regions", maxOthers}, {w.networks, p.Networks, "networks", maxOthers}, {w.agents, p.Agents, "agents", maxOthers}} {
 		for _, v := range slices.Sorted(maps.Keys(set.from)) {
-			l.state.remember(p, set.to, set.name, v, set.most)
+			if !set.to.Has(v) {
+				l.state.remember(p, set.to, set.name, l.words.text(v), set.most)
+			}
 		}
 	}
 	for h, of := range w.hours {

@@ -2,11 +2,8 @@ package baseline
 
 import (
 	"cmp"
-	"hash/maphash"
 	"slices"
 	"time"
-
-	"github.com/bartizan-security/bartizan/detect/event"
 )
 
 // window is one day of one principal.
@@ -36,7 +33,12 @@ type mark struct {
 	call string
 }
 
-func (m mark) compare(o mark) int { return cmp.Or(cmp.Compare(m.at, o.at), cmp.Compare(m.id, o.id)) }
+func (m mark) compare(o mark) int {
+	if m.at != o.at {
+		return cmp.Compare(m.at, o.at)
+	}
+	return cmp.Compare(m.id, o.id)
+}
 
 // span is the first and the last of some events.
 type span struct{ first, last mark }
@@ -103,15 +105,7 @@ type windows struct {
 	seen      int                   // values in all windows
 	late      int64
 	crowd     int64 // events of strangers beyond the bound
-	unknown   int64 // events without a time or caller
-	twice     int64 // deliveries of events that had come
-	places    *Places
-	words     intern
-
-	// Events that came before, in two generations.
-	young, old map[uint64]struct{}
-	hash       maphash.Seed
-	identity   []byte
+	recent    recent
 }
 
 type windowKey struct {
@@ -120,102 +114,85 @@ type windowKey struct {
 }
 
 func newWindows(settle func(*window)) *windows {
-	return &windows{open: map[windowKey]*window{}, settle: settle, words: intern{}, young: map[uint64]struct{}{}, hash: maphash.MakeSeed()}
+	return &windows{open: map[windowKey]*window{}, settle: settle, recent: recent{young: map[uint64]struct{}{}}}
 }
 
-const maxRemembered = 200_000 // events of each generation
+// recent remembers events in two generations, the older of which is forgotten when
+// the younger is full.
+type recent struct{ young, old map[uint64]struct{} }
 
-// before reports whether an event came before: a trail of the account and one of
-// the organization deliver the same.
-func (ws *windows) before(e *event.Event) bool {
-	ws.identity = e.AppendIdentity(ws.identity[:0])
-	if len(ws.identity) == 0 {
+const generation = 200_000
+
+// before reports whether an event came before, and remembers it: a trail of the
+// account and one of the organization deliver the same.
+func (r *recent) before(identity uint64) bool {
+	if identity == 0 {
 		return false
 	}
-	h := maphash.Bytes(ws.hash, ws.identity)
-	if _, ok := ws.young[h]; ok {
+	if _, ok := r.young[identity]; ok {
 		return true
 	}
-	_, ok := ws.old[h]
-	if len(ws.young) >= maxRemembered {
-		ws.old, ws.young = ws.young, map[uint64]struct{}{}
+	_, ok := r.old[identity]
+	if len(r.young) >= generation {
+		r.old, r.young = r.young, map[uint64]struct{}{}
 	}
-	ws.young[h] = struct{}{}
+	r.young[identity] = struct{}{}
 	return ok
 }
 
 // isTime tells times that a log of AWS can have from nonsense.
 func isTime(t time.Time) bool { return t.Year() >= 2006 && t.Year() < 2100 }
 
-// add takes one event; false means that it does not count.
-func (ws *windows) add(e *event.Event) bool {
-	if e.Kind != event.CloudTrail {
+// add takes what one event says; false means that it does not count.
+func (ws *windows) add(f *feature) bool {
+	if ws.recent.before(f.identity) {
 		return false
 	}
-	t := e.Time()
-	key, group, person := subject(e)
-	if !isTime(t) || key == "" {
-		ws.unknown++
-		return false
-	}
-	if ws.before(e) {
-		ws.twice++
-		return false
-	}
-	t = t.UTC()
-	day := dayOf(t)
+	day := int(f.at / int64(24*time.Hour))
 	if day < ws.settled && !ws.again {
 		ws.late++
 		return false
 	}
-	w := ws.open[windowKey{key, day}]
+	w := ws.open[windowKey{f.who.key, day}]
 	if w == nil {
-		if w = ws.window(e, key, day); w == nil {
+		if w = ws.window(f.who, day); w == nil {
 			ws.crowd++
 			return false
 		}
-		w.group, w.person = ws.words.text(group), person
 	}
-	m := mark{at: t.UnixMilli(), id: clip(e.Ref()), call: ws.words.text(call(e))}
-	if actor := clip(e.Actor()); w.actor == "" || actor < w.actor {
-		w.actor = ws.words.text(actor)
+	if w.actor == "" || f.who.actor < w.actor {
+		w.actor = f.who.actor
 	}
 	w.events++
-	ip := e.SourceIP()
-	code := e.ErrorCode()
-	ws.outcome(w, m, code)
-	ws.visit(w, m, ip)
-	onlyReads := reads(e)
+	m := mark{at: f.at / int64(time.Millisecond), id: f.id, call: f.call.name}
+	ws.outcome(w, m, f.outcome)
+	ws.visit(w, m, f.from.place)
 	if w.light {
-		if !onlyReads {
+		if !f.reads {
 			ws.see(w, &w.calls, m.call, m, false)
 		}
 		return true
 	}
-	h := w.hours[t.Hour()]
-	if h == nil {
-		h = &hour{span: span{m, m}}
-		w.hours[t.Hour()] = h
+	at := f.at / int64(time.Hour) % 24
+	if w.hours[at] == nil {
+		w.hours[at] = &hour{span: span{m, m}}
 	}
-	h.n++
-	h.add(m)
-	from := network(ip)
-	ws.see(w, &w.calls, m.call, m, onlyReads)
-	ws.see(w, &w.regions, region(e), m, true)
-	ws.see(w, &w.networks, from, m, true)
-	ws.see(w, &w.agents, agent(e.UserAgent(), from), m, true)
-	if code == "" {
-		secrets(e, func(name string) { ws.see(w, &w.secrets, name, m, true) })
-		if e.Source() == "s3.amazonaws.com" {
-			ws.see(w, &w.buckets, clip(e.Get("requestParameters.bucketName")), m, true)
-		}
+	w.hours[at].n++
+	w.hours[at].add(m)
+	ws.see(w, &w.calls, m.call, m, f.reads)
+	ws.see(w, &w.regions, f.region, m, true)
+	ws.see(w, &w.networks, f.from.network, m, true)
+	ws.see(w, &w.agents, f.agent, m, true)
+	for _, name := range f.secrets {
+		ws.see(w, &w.secrets, name, m, true)
 	}
+	ws.see(w, &w.buckets, f.bucket, m, true)
 	return true
 }
 
 // window opens a window, or returns nil where there is no room for a stranger.
-func (ws *windows) window(e *event.Event, key string, day int) *window {
-	light := ws.stranger != nil && ws.stranger(key)
+func (ws *windows) window(who *caller, day int) *window {
+	light := ws.stranger != nil && ws.stranger(who.key)
 	ws.newest = max(ws.newest, day)
 	if len(ws.open)-ws.strangers >= maxWindows || light && ws.strangers >= maxStrangers || ws.seen >= maxSeen {
 		ws.makeRoom()
@@ -226,7 +203,7 @@ func (ws *windows) window(e *event.Event, key string, day int) *window {
 		}
 		ws.strangers++
 	}
-	w := &window{key: ws.words.text(key), day: day, account: ws.words.text(clip(e.Account())), light: light}
+	w := &window{key: who.key, group: who.group, account: who.account, person: who.person, day: day, light: light}
 	ws.open[windowKey{w.key, day}] = w
 	return w
 }
@@ -257,7 +234,7 @@ func (ws *windows) see(w *window, set *map[string]*first, value string, m mark, 
 			return
 		}
 		f = &first{mark: m, reads: reads}
-		(*set)[ws.words.text(value)] = f
+		(*set)[value] = f
 	}
 	f.n++
 	f.reads = f.reads && reads
@@ -267,9 +244,9 @@ func (ws *windows) see(w *window, set *map[string]*first, value string, m mark, 
 }
 
 // outcome notes refusals and successes.
-func (ws *windows) outcome(w *window, m mark, code string) {
-	switch {
-	case isDenied(code):
+func (ws *windows) outcome(w *window, m mark, o outcome) {
+	switch o {
+	case denied:
 		w.failed++
 		if w.refused == nil {
 			w.refused = map[string]bool{}
@@ -284,7 +261,7 @@ func (ws *windows) outcome(w *window, m mark, code string) {
 		case at < n:
 			w.denied = slices.Insert(w.denied[:n-1], at, m)
 		}
-	case code == "":
+	case passed:
 		if w.passed == nil {
 			w.passed = map[string]mark{}
 		}
@@ -295,12 +272,8 @@ func (ws *windows) outcome(w *window, m mark, code string) {
 }
 
 // visit notes where a person was.
-func (ws *windows) visit(w *window, m mark, ip string) {
-	if ws.places == nil || !w.person {
-		return
-	}
-	p, ok := ws.places.Find(ip)
-	if !ok {
+func (ws *windows) visit(w *window, m mark, p *Place) {
+	if p == nil || !w.person {
 		return
 	}
 	k := visit{p.Name, int32(m.at / 60_000 % 1440)}
@@ -312,7 +285,7 @@ func (ws *windows) visit(w *window, m mark, ip string) {
 		if w.visits == nil {
 			w.visits = map[visit]*stay{}
 		}
-		s = &stay{span{m, m}, p}
+		s = &stay{span{m, m}, *p}
 		w.visits[k] = s
 	}
 	s.add(m)
@@ -357,9 +330,6 @@ func (ws *windows) flush(before int) {
 	slices.SortFunc(list, func(a, b *window) int { return cmp.Or(a.day-b.day, cmp.Compare(a.key, b.key)) })
 	for _, w := range list {
 		ws.settle(w)
-	}
-	if len(ws.words) >= maxIntern {
-		ws.words = intern{}
 	}
 }
 

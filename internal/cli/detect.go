@@ -309,7 +309,7 @@ actors can reach, --suppress hides what you know, with a reason and an end.`,
 		incidents.options(&opt)
 		inTime(sources)
 		if habits.judge != nil {
-			opt.Each = habits.judge.Add
+			opt.Gather = func() detect.Gatherer { return habits.judge.Extractor() }
 		}
 		a.boundMemory()
 		n := len(engine.Rules()) - len(rules.extra)

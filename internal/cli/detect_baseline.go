@@ -14,7 +14,6 @@ import (
 
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/baseline"
-	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
 	"github.com/bartizan-security/bartizan/finding"
@@ -189,7 +188,7 @@ week. A state file that exists is added to: give every log once.`,
 		learner := baseline.NewLearner(state)
 		stats, err := detect.Run(c.Context(), sources, engine, detect.Options{
 			Problem: problems.add, Skipped: problems.skip,
-			Each: func(e *event.Event) error { learner.Add(e); return nil },
+			Gather: func() detect.Gatherer { return learner.Extractor() },
 		}, func(*detect.Match) error { return nil })
 		if err != nil {
 			return stopped("learn", err)
