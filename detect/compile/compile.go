@@ -174,6 +174,9 @@ func about(t *sigma.Test) string {
 	return t.Source
 }
 
+// derived is why a test is left to the check of the hits.
+const derived = "only bartizan works it out of the record; it is left to the check of the hits"
+
 // only returns the one kind of log that a rule reads among those given, or "".
 func only(r *sigma.Rule, kinds ...event.Kind) event.Kind {
 	logs := r.Logs()

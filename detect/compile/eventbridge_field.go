@@ -21,6 +21,8 @@ func (c *ebCompiler) test(t *sigma.Test, negated bool) []conj {
 	switch {
 	case slices.Contains(strings.Split(t.Field, "."), "$or"):
 		why = "EventBridge takes the name $or for alternatives"
+	case sigma.IsDerived(t.Field):
+		why = derived
 	case negated:
 		list, why = c.negative(t)
 	default:

@@ -90,6 +90,8 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 	switch {
 	case t.Field == "":
 		return drop("fields are searched, not whole records")
+	case sigma.IsDerived(t.Field):
+		return drop(derived)
 	case t.Kind == sigma.TestTime || t.Kind == sigma.TestField:
 		return drop("it is left to the check of the hits")
 	case t.Kind == sigma.TestExists:

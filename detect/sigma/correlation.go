@@ -236,6 +236,11 @@ func (g *Engine) link() (fields []string, faults []error) {
 			g.dropCorrelation(r)
 			continue
 		}
+		for _, path := range slices.Compact(slices.Sorted(slices.Values(more))) {
+			if why := unknownField(path); why != "" {
+				faults = append(faults, &Error{r.Correlation.file, r.Correlation.line, r.Correlation.col, why})
+			}
+		}
 		fields = append(fields, more...)
 	}
 	return fields, faults

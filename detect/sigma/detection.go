@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -145,6 +146,9 @@ func (c *compiler) field(at *node, field string, names []string, values []*node)
 	if len(field) > 512 || strings.Count(field, ".") > 32 {
 		return nil, c.errorf(at, "a field path this long")
 	}
+	if why := unknownField(field); why != "" {
+		return nil, c.errorf(at, "%s", why)
+	}
 	it := &item{
 		source: strings.Join(append([]string{field}, names...), "|"), field: field, line: at.line,
 		all: mods.has["all"], negate: mods.has["neq"], cased: mods.has["cased"],
@@ -239,6 +243,9 @@ func (c *compiler) typed(it *item, mods modifierSet, v *node, text string) error
 		}
 		if v.kind != isString || text == "" {
 			return fmt.Errorf("fieldref wants a field name")
+		}
+		if why := unknownField(text); why != "" {
+			return errors.New(why)
 		}
 		it.refs = append(it.refs, fieldRef{path: text, shape: s})
 	case comparison != "" || part != "":

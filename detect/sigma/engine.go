@@ -78,6 +78,11 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		for _, u := range unused {
 			g.warnings = append(g.warnings, fmt.Sprintf("%s:%d: no condition names the search identifier %q", r.File, r.Line, u))
 		}
+		for _, f := range shownFields(r) {
+			if why := unknownField(f); why != "" {
+				faults = append(faults, &Error{r.File, r.Line, 1, "fields: " + why})
+			}
+		}
 		if len(r.Kinds()) == 0 {
 			g.warnings = append(g.warnings, fmt.Sprintf("%s:%d: log source %s is no log of AWS that bartizan reads; the rule never matches", r.File, r.Line, r.LogSource))
 		}
@@ -107,7 +112,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 	}
 	fields, err := g.link()
 	faults = append(faults, err...)
-	g.schema = event.NewSchema(append(append(paths, fields...), opt.Fields...)...)
+	g.schema = newSchema(append(append(paths, fields...), opt.Fields...))
 	memos := map[string]int{}
 	for _, c := range compilers {
 		c.bind(g.schema)

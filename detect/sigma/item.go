@@ -105,6 +105,9 @@ func (it *item) cost() int {
 	if it.field == "" {
 		c += 100
 	}
+	if IsDerived(it.field) {
+		c += 1000 // asked last: a policy may have to be read
+	}
 	switch it.field {
 	case "eventName":
 		return 1

@@ -1,0 +1,111 @@
+package derive
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/bartizan-security/bartizan/detect/event"
+)
+
+// maxText bounds the request and the answer that are read: CloudTrail writes no
+// record of more than 256 KB.
+const maxText = 1 << 20
+
+// record is what the fields of one record have in common.
+type record struct {
+	source, name, account string
+	request, response     map[string]any
+
+	rules    []opening
+	haveOpen bool
+}
+
+// of returns the record of an event, nil for what is no call of CloudTrail's.
+func of(e *event.Event) *record {
+	r, _ := e.Note(func(e *event.Event) any {
+		if e.Kind != event.CloudTrail {
+			return nil
+		}
+		return &record{
+			source: e.Source(), name: e.Name(), account: e.Account(),
+			request: object(e, "requestParameters"), response: object(e, "responseElements"),
+		}
+	}).(*record)
+	return r
+}
+
+func object(e *event.Event, path string) map[string]any {
+	vs := e.Lookup(path)
+	if len(vs) != 1 || vs[0].Kind != event.Object || len(vs[0].Text) > maxText {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(vs[0].Text))
+	d.UseNumber()
+	var out map[string]any
+	if d.Decode(&out) != nil {
+		return nil
+	}
+	return out
+}
+
+// get returns the member of an object that has one of the names, whatever their
+// case: requests and answers spell them differently, ipProtocol and IpProtocol.
+func get(doc map[string]any, names ...string) any {
+	for _, n := range names {
+		if v, ok := doc[n]; ok {
+			return v
+		}
+	}
+	for _, n := range names {
+		found := ""
+		for k := range doc {
+			if strings.EqualFold(k, n) && (found == "" || k < found) {
+				found = k
+			}
+		}
+		if found != "" {
+			return doc[found]
+		}
+	}
+	return nil
+}
+
+// items returns the objects of a list, whether it is one, or an object with the
+// list in it, as the query protocol has it, or one object that stands alone.
+func items(v any, names ...string) []map[string]any {
+	switch v := v.(type) {
+	case []any:
+		var out []map[string]any
+		for _, e := range v {
+			if doc, ok := e.(map[string]any); ok {
+				out = append(out, doc)
+			}
+		}
+		return out
+	case map[string]any:
+		for _, n := range append(names, "items", "item", "member") {
+			if inner := get(v, n); inner != nil {
+				return items(inner, names...)
+			}
+		}
+		if len(v) > 0 {
+			return []map[string]any{v}
+		}
+	}
+	return nil
+}
+
+// text returns a text, or a number or truth value as it is written.
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return strings.TrimSpace(v)
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return ""
+}
