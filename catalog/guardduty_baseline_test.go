@@ -12,7 +12,6 @@ import (
 
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/baseline"
-	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
 	"github.com/bartizan-security/bartizan/finding"
@@ -243,14 +242,14 @@ func (d deed) records(t testing.TB, day time.Time) string {
 }
 
 // feed reads records as detect does.
-func feed(t testing.TB, text string, each func(*event.Event) error) {
+func feed(t testing.TB, text string, gather func() detect.Gatherer) {
 	t.Helper()
 	engine, err := sigma.Compile(nil, sigma.Options{Fields: append(detect.Fields(), baseline.Fields()...)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	stats, err := detect.Run(context.Background(), []logs.Source{logs.FromReader("log", strings.NewReader(text))}, engine,
-		detect.Options{Workers: 1, Each: each, Problem: func(p logs.Problem) { t.Error(p) }}, func(*detect.Match) error { return nil })
+		detect.Options{Workers: 1, Gather: gather, Problem: func(p logs.Problem) { t.Error(p) }}, func(*detect.Match) error { return nil })
 	if err != nil || stats.Events != int64(strings.Count(text, "\n")) {
 		t.Fatalf("%d events read of %d: %v", stats.Events, strings.Count(text, "\n"), err)
 	}
@@ -278,7 +277,7 @@ func ordinaryState(t testing.TB) *baseline.State {
 		}
 		s := baseline.New()
 		l := baseline.NewLearner(s)
-		feed(t, b.String(), func(e *event.Event) error { l.Add(e); return nil })
+		feed(t, b.String(), func() detect.Gatherer { return l.Extractor() })
 		l.Finish()
 		ordinaryPast.state = s
 	})
@@ -307,7 +306,7 @@ func judgeDay(t testing.TB, c baselineCase, deeds []deed) []*finding.Finding {
 	for _, d := range deeds {
 		b.WriteString(d.records(t, day))
 	}
-	feed(t, b.String(), j.Add)
+	feed(t, b.String(), func() detect.Gatherer { return j.Extractor() })
 	if err := j.Finish(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/bartizan-security/bartizan/catalog"
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/baseline"
-	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/incident"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
@@ -89,7 +88,7 @@ func incidentsOf(t testing.TB, deeds []deed) []*finding.Incident {
 	join := incident.New(incident.Options{Automation: known})
 	judge := baseline.NewJudge(ordinaryState(t), baseline.Options{}, func(f *finding.Finding) error { join.AddFinding(f); return nil })
 	_, err = detect.Run(context.Background(), []logs.Source{logs.FromReader("log", strings.NewReader(b.String()))}, engine,
-		detect.Options{Workers: 1, Each: func(e *event.Event) error { return judge.Add(e) }, Keep: join.Keep, Bare: incident.IsLinkRule},
+		detect.Options{Workers: 1, Gather: func() detect.Gatherer { return judge.Extractor() }, Keep: join.Keep, Bare: incident.IsLinkRule},
 		func(m *detect.Match) error { join.Add(m); return nil })
 	if err != nil {
 		t.Fatal(err)
