@@ -44,7 +44,13 @@ func (m *Matcher) explain(x *expr) Explanation {
 			out.Text = strings.TrimSpace("keywords " + it.source)
 			return out
 		}
-		out.Found = shown(m.event.Values(it.slot))
+		values := m.event.Values(it.slot)
+		if out.Held && len(values) > maxShown {
+			if best := it.met(m, values); best >= maxShown { // show what mattered
+				values = append([]event.Value{values[best]}, values[:maxShown]...)
+			}
+		}
+		out.Found = shown(values)
 		for _, ref := range it.refs {
 			out.Wanted = append([]string{}, out.Wanted...)
 			out.Wanted = append(out.Wanted, "that is "+strings.Join(shown(m.event.Values(ref.slot)), ", "))
@@ -67,10 +73,13 @@ func (m *Matcher) explain(x *expr) Explanation {
 	return out
 }
 
+// maxShown is how many values of a field an explanation shows.
+const maxShown = 7
+
 func shown(values []event.Value) []string {
 	var out []string
 	for i, v := range values {
-		if i == 10 {
+		if i == maxShown {
 			out = append(out, "…")
 			break
 		}
@@ -121,13 +130,7 @@ func (m *Matcher) deciding(x *expr) {
 			return
 		}
 		values := m.event.Values(it.slot)
-		best := -1
-		for i := range values {
-			if len(values) == 1 || it.kinds == matchExistence || it.all || it.negate || it.kinds == matchField || it.one(m, &values[i]) {
-				best = i
-				break
-			}
-		}
+		best := it.met(m, values)
 		if best < 0 || len(values) == 1 && it.null && values[0].Kind == event.Null {
 			return // it matched because the field is missing
 		}
@@ -144,6 +147,17 @@ func (m *Matcher) deciding(x *expr) {
 	for _, k := range x.kids {
 		m.deciding(k)
 	}
+}
+
+// met returns which of the values made the test of an item that held hold; −1
+// where it was none.
+func (it *item) met(m *Matcher, values []event.Value) int {
+	for i := range values {
+		if len(values) == 1 || it.kinds == matchExistence || it.all || it.negate || it.kinds == matchField || it.one(m, &values[i]) {
+			return i
+		}
+	}
+	return -1
 }
 
 // String prints the explanation as an indented tree: + held, - did not.
