@@ -1,9 +1,9 @@
 package baseline
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
-	"strings"
 	"sync"
 
 	"github.com/bartizan-security/bartizan/detect/event"
@@ -20,18 +20,18 @@ type Extractor struct {
 	batch  *batch
 
 	schema *event.Schema
-	origin []event.Slot // one below each member that says who called
 	fields fields
 	key    []byte // scratch
+	arena  event.Arena
 
-	// What was made of texts that many events have. Events that are kept share
-	// these texts.
-	callers   map[uint64]*caller // by the sum of the members that say who called
+	// What was made of texts that many events have, and that those which are kept
+	// then share.
+	sessions  sessions
+	callers   map[string]*caller
 	calls     map[string]*call
 	addresses map[string]address
 	programs  map[string]program
-	words     map[string]string // clipped
-	names     map[string]string // of callers, as they are
+	words     map[string]string
 }
 
 // batch is what some events say, in order.
@@ -58,15 +58,15 @@ type feature struct {
 	at       int64  // Unix nanoseconds
 	identity uint64 // hash of event.AppendIdentity; 0 where the record has no id
 	id       string
-	who      *caller
-	call     *call
-	from     address
-	region   string
-	agent    string
-	bucket   string
-	secrets  []string
-	outcome  outcome
-	reads    bool
+	session
+	call    *call
+	from    address
+	region  string
+	agent   string
+	bucket  string
+	secrets []string
+	outcome outcome
+	reads   bool
 }
 
 type outcome uint8
@@ -78,8 +78,9 @@ const (
 )
 
 func newExtractor(hash maphash.Seed, places *Places, take func(*batch) error, free *sync.Pool) *Extractor {
-	return &Extractor{hash: hash, places: places, take: take, free: free, batch: newBatch(), callers: map[uint64]*caller{}, calls: map[string]*call{},
-		addresses: map[string]address{}, programs: map[string]program{}, words: map[string]string{}, names: map[string]string{}}
+	return &Extractor{hash: hash, places: places, take: take, free: free, batch: newBatch(),
+		sessions: sessions{known: map[uint64]session{}}, callers: map[string]*caller{}, calls: map[string]*call{},
+		addresses: map[string]address{}, programs: map[string]program{}, words: map[string]string{}}
 }
 
 // Add takes one event, and reports whether it is time to Cut.
@@ -89,18 +90,17 @@ func (x *Extractor) Add(e *event.Event) (full bool) {
 	}
 	if s := e.Schema(); s != x.schema {
 		x.schema, x.fields = s, fieldsOf(s)
-		x.origin = []event.Slot{event.SlotIdentityType, event.SlotAccount}
 	}
 	t := e.Time()
 	if !isTime(t) {
 		return false
 	}
-	who := x.caller(e)
-	if who == nil {
+	by := x.session(e)
+	if by.who == nil {
 		return false
 	}
 	b := x.batch
-	b.features = append(b.features, feature{at: t.UnixNano(), id: clip(e.Ref()), who: who, call: x.call(e),
+	b.features = append(b.features, feature{at: t.UnixNano(), id: clip(e.Ref()), session: by, call: x.call(e),
 		from: made(x.addresses, e.Text(event.SlotIP), x.address)})
 	f := &b.features[len(b.features)-1]
 	if x.key = e.AppendIdentity(x.key[:0]); len(x.key) > 0 {
@@ -158,27 +158,48 @@ func (x *Extractor) addNow(e *event.Event) error {
 	return err
 }
 
-// caller returns whose habits an event belongs to, or nil. The members that say so
-// are long, and the same in all calls of a session.
-func (x *Extractor) caller(e *event.Event) *caller {
-	sum, ok := e.Sum(x.hash, x.origin)
+// session returns who called. The members that say so are long, and in most logs
+// the same in all calls of a session.
+func (x *Extractor) session(e *event.Event) session {
+	sum, ok := x.sessions.sum(e, x.hash)
 	if ok {
-		if c, known := x.callers[sum]; known {
-			return c
+		if s, known := x.sessions.find(sum); known {
+			return s
 		}
 	}
-	c := callerOf(e)
-	if c != nil {
-		for _, s := range []*string{&c.key, &c.group, &c.actor, &c.account} {
-			*s = made(x.names, []byte(*s), strings.Clone)
-		}
+	s := session{who: x.caller(e)}
+	arn := e.Text(event.SlotIdentityARN)
+	switch {
+	case s.who == nil:
+	case len(arn) == 0:
+		return session{s.who, clip(e.Actor())} // other members may say who it is
+	case ok:
+		s.actor = clip(string(arn))
+	default:
+		s.actor = clip(x.arena.Text(arn))
 	}
-	// Without an ARN, other members may say who it is; a record that is looked at
-	// in part says nothing of the next.
-	if ok && len(e.Text(event.SlotIdentityARN)) > 0 && !e.Cut() {
-		keep(x.callers, sum, c)
+	if ok && len(arn) > 0 && !e.Cut() { // a record that is looked at in part says nothing of the next
+		keep(x.sessions.known, sum, s)
 	}
-	return c
+	return s
+}
+
+// caller is callerOf with what was found before: that is the same for all sessions
+// of a role.
+func (x *Extractor) caller(e *event.Event) *caller {
+	typ, arn, issuer := e.Text(event.SlotIdentityType), e.Text(event.SlotIdentityARN), e.Text(event.SlotIssuerARN)
+	switch {
+	case string(typ) == "AWSService" || !bytes.HasPrefix(arn, []byte("arn:")): // many, or with other members that decide
+		return callerOf(e)
+	case bytes.Contains(issuer, []byte(aRole)) && !bytes.Contains(issuer, []byte(aPermissionSet)):
+		arn = nil
+	}
+	x.key = x.key[:0]
+	for _, text := range [...][]byte{typ, arn, issuer, e.Text(event.SlotIdentityInvokedBy), e.Text(event.SlotIdentityAccount), e.Text(event.SlotAccount)} {
+		x.key = binary.AppendUvarint(x.key, uint64(len(text)))
+		x.key = append(x.key, text...)
+	}
+	return made(x.callers, x.key, func(string) *caller { return callerOf(e) })
 }
 
 func (x *Extractor) call(e *event.Event) *call {
@@ -194,6 +215,41 @@ func (x *Extractor) address(ip string) address {
 		a.place = &place
 	}
 	return a
+}
+
+// sessions remembers who called, by a sum of the members that say so. Where that
+// seldom helps, because every call has a session of its own, it rests for a while.
+type sessions struct {
+	known      map[uint64]session
+	asked, met int
+	rest       int // events
+}
+
+const sessionTest = 1 << 13
+
+var origin = []event.Slot{event.SlotIdentityType, event.SlotAccount} // one below each of these members
+
+func (s *sessions) sum(e *event.Event, hash maphash.Seed) (uint64, bool) {
+	if s.rest > 0 {
+		s.rest--
+		return 0, false
+	}
+	return e.Sum(hash, origin)
+}
+
+func (s *sessions) find(sum uint64) (session, bool) {
+	found, ok := s.known[sum]
+	if ok {
+		s.met++
+	}
+	if s.asked++; s.asked == sessionTest {
+		if s.met < sessionTest/4 {
+			s.rest = 16 * sessionTest
+			clear(s.known)
+		}
+		s.asked, s.met = 0, 0
+	}
+	return found, ok
 }
 
 // The bounds of what an Extractor keeps: values of a sort, and bytes of the texts

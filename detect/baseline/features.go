@@ -85,56 +85,62 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxText], "") + fmt.Sprintf("…%08x", h.Sum32())
 }
 
-// subject is whose habits an event belongs to, and its peers: the sessions of
+// caller is whose habits events belong to.
+type caller struct {
+	key     string
+	group   string // of its peers
+	account string // that the calls were made in
+	person  bool
+}
+
+// session is a caller by the name that a call gave.
+type session struct {
+	who   *caller
+	actor string
+}
+
+// What the ARNs of roles hold, of those that Identity Center makes for permission
+// sets, and of those that services work with.
+const (
+	aRole          = ":role/"
+	aPermissionSet = ":role/aws-reserved/sso.amazonaws.com/"
+	aServiceRole   = ":role/aws-service-role/"
+)
+
+// callerOf returns whose habits an event belongs to, and its peers: the sessions of
 // Identity Center users of one permission set, the users of one account. Sessions
 // of other roles are the role's, as their names change from run to run, and those
 // of GetFederationToken are the user's who asked for them. Calls that services
-// make for themselves are nobody's.
-func subject(e *event.Event) (key, group string, person bool) {
-	typ := e.Get("userIdentity.type")
-	if typ == "AWSService" || typ == "AWSAccount" {
-		return "", "", false
-	}
-	actor := e.Actor()
-	if issuer := e.Issuer(); strings.Contains(issuer, ":role/") {
-		if strings.Contains(issuer, ":role/aws-reserved/sso.amazonaws.com/") {
-			if i := strings.LastIndexByte(actor, '/'); i >= 0 {
-				return clip(issuer + actor[i:]), clip(issuer), true
-			}
-		}
-		if strings.Contains(issuer, ":role/aws-service-role/") {
-			return "", "", false
-		}
-		return clip(issuer), "", false
-	} else if issuer != "" {
-		actor = issuer
-	}
-	switch {
-	case actor == "", actor == "HIDDEN_DUE_TO_SECURITY_REASONS": // a sign-in with a name that is none
-		return "", "", false
-	case !strings.HasPrefix(actor, "arn:") && (typ == "" || e.Get("userIdentity.invokedBy") != ""):
-		return "", "", false
-	}
-	if account := cmp.Or(e.Get("userIdentity.accountId"), e.Account()); account != "" {
-		group = "users of " + clip(account)
-	}
-	return clip(actor), group, typ != "WebIdentityUser"
-}
-
-// caller is whose habits events belong to.
-type caller struct {
-	key, group, actor string
-	account           string // that the call was made in
-	person            bool
-}
-
-// callerOf returns nil for calls that are nobody's.
+// make for themselves are nobody's: nil.
 func callerOf(e *event.Event) *caller {
-	key, group, person := subject(e)
-	if key == "" {
+	typ := string(e.Text(event.SlotIdentityType))
+	if typ == "AWSService" || typ == "AWSAccount" {
 		return nil
 	}
-	return &caller{key: key, group: group, actor: clip(e.Actor()), account: clip(e.Account()), person: person}
+	actor, issuer, account := e.Actor(), e.Issuer(), clip(e.Account())
+	if strings.Contains(issuer, aRole) {
+		if strings.Contains(issuer, aPermissionSet) {
+			if i := strings.LastIndexByte(actor, '/'); i >= 0 {
+				return &caller{clip(issuer + actor[i:]), clip(issuer), account, true}
+			}
+		}
+		if strings.Contains(issuer, aServiceRole) {
+			return nil
+		}
+		return &caller{key: clip(issuer), account: account}
+	}
+	actor = cmp.Or(issuer, actor)
+	switch {
+	case actor == "", actor == "HIDDEN_DUE_TO_SECURITY_REASONS": // a sign-in with a name that is none
+		return nil
+	case !strings.HasPrefix(actor, "arn:") && (typ == "" || len(e.Text(event.SlotIdentityInvokedBy)) > 0):
+		return nil
+	}
+	c := &caller{key: clip(actor), account: account, person: typ != "WebIdentityUser"}
+	if home := cmp.Or(string(e.Text(event.SlotIdentityAccount)), e.Account()); home != "" {
+		c.group = "users of " + clip(home)
+	}
+	return c
 }
 
 // call is an API with its service.

@@ -3,6 +3,7 @@ package baseline
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -160,8 +161,8 @@ func (ws *windows) add(f *feature) bool {
 			return false
 		}
 	}
-	if w.actor == "" || f.who.actor < w.actor {
-		w.actor = f.who.actor
+	if w.actor == "" || f.actor < w.actor {
+		w.actor = strings.Clone(f.actor)
 	}
 	w.events++
 	m := mark{at: f.at / int64(time.Millisecond), id: f.id, call: f.call.name}
