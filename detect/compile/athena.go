@@ -2,9 +2,7 @@ package compile
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,14 +17,15 @@ type sqlCompiler struct {
 	used  []string // columns beyond version 2 of the flow logs
 }
 
+// athena writes a query. https://docs.aws.amazon.com/athena/latest/ug/querying-aws-service-logs.html
 func (r *Result) athena() Fidelity {
-	kind := only(r.Rule, event.CloudTrail, event.VPCFlow, event.ALB, event.S3Access, event.DNS)
+	kind := only(r.Rule, event.CloudTrail, event.VPCFlow, event.ALB, event.S3Access, event.DNS, event.WAF, event.GuardDuty, event.SecurityHub)
 	if logs := r.Rule.Logs(); kind == "" && slices.Contains(logs, event.ALB) {
 		kind = event.ALB
 		r.Notes = append(r.Notes, "the query reads the table of application load balancers; the rule is for "+names(logs))
 	}
 	if kind == "" {
-		r.refuse("queries are written for the tables of CloudTrail, VPC flow, ALB, S3 access and resolver query logs, not for %s", names(r.Rule.Logs()))
+		r.refuse("queries are written for the tables of CloudTrail, VPC flow, ALB, S3 access, resolver query and WAF logs and of GuardDuty and Security Hub findings, not for %s", names(r.Rule.Logs()))
 		return Refused
 	}
 	r.Fidelity = Exact
@@ -55,27 +54,31 @@ func (c *sqlCompiler) where(r *sigma.Rule) (string, bool) {
 
 // column returns the column of a field, and the path within it where it is JSON.
 func (c *sqlCompiler) column(field string) (col column, ok bool) {
-	if col, ok = c.table.columns[field]; ok {
+	t := c.table
+	if col, ok = t.columns[field]; !ok {
+		col, ok = t.columns[strings.ToLower(field)]
+	}
+	if ok {
 		if col.late {
 			c.used = append(c.used, strings.Trim(col.raw, `"`))
 		}
 		return col, true
 	}
 	head, rest, _ := strings.Cut(field, ".")
-	lower := strings.ToLower(head)
-	switch {
-	case c.table.name != "cloudtrail_logs":
-	case slices.Contains(trailColumns, strings.ToLower(field)):
-		return column{sql: strings.ToLower(field), raw: strings.ToLower(field)}, true
-	case slices.Contains(jsonColumns, lower):
-		col = column{sql: lower, raw: lower, json: true}
-		if rest != "" {
-			col.path = strings.Split(rest, ".")
-			col.sql = fmt.Sprintf("json_extract_scalar(%s, %s)", lower, quote(jsonPath(col.path)))
-		}
-		return col, true
+	if !slices.ContainsFunc(t.json, func(name string) bool { return strings.EqualFold(name, head) }) {
+		return column{}, false
 	}
-	return column{}, false
+	raw := strings.ToLower(head)
+	col = column{sql: raw, raw: raw, json: true}
+	if rest != "" {
+		if t.lower {
+			rest = strings.ToLower(rest)
+		}
+		col.path = strings.Split(rest, ".")
+		col.sql = fmt.Sprintf("json_extract_scalar(%s, %s)", raw, quote(jsonPath(col.path)))
+		col.plain = isScalar(t.log, field) && listOf(t.log, field) == ""
+	}
+	return col, true
 }
 
 // quote is a text in SQL; control characters, which have no place in a query
@@ -111,6 +114,9 @@ func (c *sqlCompiler) leaf(t *sigma.Test, over bool) (string, bool) {
 	if t.Field == "" {
 		return drop("the table does not hold whole records")
 	}
+	if sigma.IsDerived(t.Field) {
+		return drop(derived)
+	}
 	col, ok := c.column(t.Field)
 	switch {
 	case !ok:
@@ -119,9 +125,11 @@ func (c *sqlCompiler) leaf(t *sigma.Test, over bool) (string, bool) {
 		return drop("a fraction has no text in the table")
 	case t.Kind == sigma.TestTime || t.Kind == sigma.TestField:
 		return drop("it is left to the check of the hits")
-	case len(col.path) > 0:
+	case col.each != "":
+		return c.inList(t, col, over)
+	case len(col.path) > 0 && !col.plain:
 		return c.inJSON(t, col, over)
-	case col.json:
+	case col.json && !col.plain:
 		return c.wholeJSON(t, col.raw, over)
 	case t.Kind == sigma.TestExists:
 		// A null is in the record, and so is a - in a line.
@@ -152,6 +160,45 @@ func (c *sqlCompiler) leaf(t *sigma.Test, over bool) (string, bool) {
 		x = "(" + col.sql + " IS NULL OR " + x + ")"
 	}
 	return x, true
+}
+
+// inList compares the elements of a list: one of them is enough.
+func (c *sqlCompiler) inList(t *sigma.Test, in column, over bool) (string, bool) {
+	drop := func(why string) (string, bool) {
+		c.res.widen("%s: %s", about(t), why)
+		return "", false
+	}
+	switch {
+	case t.Kind == sigma.TestExists && t.Exists == over:
+		return drop("null and missing look the same in the table")
+	case t.Kind == sigma.TestExists:
+		c.res.widen("%s: null and missing look the same in the table", about(t))
+		return fmt.Sprintf("(coalesce(cardinality(%s), 0) %s 0)", in.each, map[bool]string{true: ">", false: "="}[t.Exists]), true
+	case t.All && len(t.Patterns)+len(t.Regexps)+len(t.Numbers)+len(t.Networks) > 1:
+		return drop("that several elements of a list must be there is left to the check of the hits")
+	}
+	x, exact := c.compare(t, in)
+	if !exact {
+		if !over {
+			return drop("it cannot be excluded exactly")
+		}
+		c.res.widen("%s: only a part of it can be compared", about(t))
+		if x == "" {
+			return "", false
+		}
+	}
+	var out []string
+	if x != "" {
+		out = append(out, fmt.Sprintf("coalesce(any_match(%s, element -> %s), false)", in.each, certain(x)))
+	}
+	if t.Null {
+		c.res.widen("%s: null, missing and a list without elements look the same", about(t))
+		out = append(out, map[bool]string{true: fmt.Sprintf("coalesce(cardinality(%s), 0) = 0", in.each), false: in.each + " IS NULL"}[over])
+		if over {
+			out = append(out, fmt.Sprintf("any_match(%s, element -> %s IS NULL)", in.each, in.sql))
+		}
+	}
+	return "(" + strings.Join(out, " OR ") + ")", true
 }
 
 // certain makes a comparison that is NULL where the value is one of two values.
@@ -305,11 +352,7 @@ func (c *sqlCompiler) compare(t *sigma.Test, col column) (string, bool) {
 		}
 	}
 	for _, n := range t.Numbers {
-		op := map[string]string{"": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}[n.Op]
-		want := strconv.FormatFloat(n.Want, 'f', -1, 64)
-		if math.IsInf(n.Want, 0) || math.IsNaN(n.Want) {
-			want = "CAST('" + map[string]string{"+Inf": "Infinity", "-Inf": "-Infinity", "NaN": "NaN"}[want] + "' AS double)"
-		}
+		op, want := sqlOperator[n.Op], sqlNumber(n.Want)
 		switch {
 		case col.numeric && n.Op == "" && !t.All:
 			numbers = append(numbers, want)

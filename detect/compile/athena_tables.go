@@ -8,9 +8,12 @@ import (
 
 // table is one that AWS's documentation creates for a log.
 type table struct {
+	log         event.Kind
 	name, order string
 	at          string // the time of a record
 	columns     map[string]column
+	json        []string // columns of JSON text, as the record has them
+	lower       bool     // all names within JSON are in lower case
 }
 
 // column is where a field is found.
@@ -19,6 +22,8 @@ type column struct {
 	raw      string   // the column, whatever stands in it
 	path     []string // within a column of JSON
 	json     bool
+	plain    bool   // of JSON: one value or none, on a way without lists
+	each     string // the list whose elements sql is about, called element
 	numeric  bool
 	fraction bool // numeric, and not written as in the log
 	late     bool // not in every version of the log
@@ -37,8 +42,8 @@ var trailColumns = strings.Fields(`eventversion eventtime eventsource eventname 
 	useridentity.sessioncontext.sessionissuer.username useridentity.sessioncontext.ec2roledelivery
 	tlsdetails.tlsversion tlsdetails.ciphersuite tlsdetails.clientprovidedhostheader`)
 
-// jsonColumns hold JSON text.
-var jsonColumns = strings.Fields(`requestparameters responseelements additionaleventdata serviceeventdetails`)
+// trailJSON are the columns of that table that hold JSON text.
+var trailJSON = strings.Fields(`requestParameters responseElements additionalEventData serviceEventDetails`)
 
 // flowColumns are those of the table of VPC flow logs: those of version 2, then
 // those of versions 3 to 5; numbers have a + before them.
@@ -46,6 +51,38 @@ var jsonColumns = strings.Fields(`requestparameters responseelements additionale
 var flowColumns = [2]string{`+version account_id interface_id srcaddr dstaddr +srcport +dstport +protocol +packets +bytes +start +end action log_status`,
 	`vpc_id subnet_id instance_id +tcp_flags type pkt_srcaddr pkt_dstaddr region az_id sublocation_type sublocation_id
 	pkt_src_aws_service pkt_dst_aws_service flow_direction +traffic_path`}
+
+// wafColumns are the texts and numbers of the table for WAF, and wafLists what its
+// lists have. https://docs.aws.amazon.com/athena/latest/ug/create-waf-table.html
+const wafColumns = `+timestamp +formatVersion webaclId terminatingRuleId terminatingRuleType action httpSourceName httpSourceId
+	responseCodeSent httpRequest.clientIp httpRequest.country httpRequest.uri httpRequest.args httpRequest.httpVersion
+	httpRequest.httpMethod httpRequest.requestId`
+
+var wafLists = map[string]string{ // by list: what is in its elements
+	"labels":                      "name",
+	"httpRequest.headers":         "name value",
+	"ruleGroupList":               "ruleGroupId terminatingRule.ruleId terminatingRule.action",
+	"nonTerminatingMatchingRules": "ruleId action",
+	"rateBasedRuleList":           "rateBasedRuleId limitKey",
+	"terminatingRuleMatchDetails": "conditionType location",
+}
+
+// guardDutyColumns and guardDutyJSON are the table for exported findings, whose
+// names within JSON are in lower case.
+// https://docs.aws.amazon.com/athena/latest/ug/querying-guardduty.html
+var (
+	guardDutyColumns = `schemaVersion accountId region partition id arn type severity createdAt updatedAt title description`
+	guardDutyJSON    = strings.Fields(`resource service`)
+)
+
+// securityHubColumns and securityHubJSON are the table for findings of Security
+// Hub, for which AWS documents none: docs/compile.md has its statement.
+var (
+	securityHubColumns = `SchemaVersion Id ProductArn ProductName CompanyName Region GeneratorId AwsAccountId FirstObservedAt LastObservedAt
+		CreatedAt UpdatedAt Title Description SourceUrl VerificationState WorkflowState RecordState`
+	securityHubJSON = strings.Fields(`Severity Remediation ProductFields UserDefinedFields Resources Compliance Workflow Note Vulnerabilities
+		FindingProviderFields`)
+)
 
 // The columns of further logs, by the name of the field where it is another. A +
 // marks numbers, a ~ fractions, a " columns in which the quotes of the log stand.
@@ -69,7 +106,7 @@ const (
 
 // tableOf returns the table of a log.
 func tableOf(k event.Kind) table {
-	t := table{columns: map[string]column{}}
+	t := table{log: k, columns: map[string]column{}}
 	switch k {
 	case event.VPCFlow:
 		t.name, t.order, t.at = "vpc_flow_logs", `"start"`, `from_unixtime("start")`
@@ -85,8 +122,29 @@ func tableOf(k event.Kind) table {
 	case event.DNS:
 		t.name, t.order, t.at = "r53_rlogs", "query_timestamp", "from_iso8601_timestamp(query_timestamp)"
 		t.add(dnsColumns, false)
+	case event.WAF:
+		t.name, t.order, t.at = "waf_logs", `"timestamp"`, `from_unixtime("timestamp" / 1000e0)`
+		t.add(wafColumns, false)
+		for list, members := range wafLists {
+			for _, m := range strings.Fields(members) {
+				each := strings.ToLower(list)
+				t.columns[list+"."+m] = column{sql: "element." + strings.ToLower(m), raw: each, each: each}
+			}
+		}
+	case event.GuardDuty:
+		t.name, t.json, t.lower = "gd_logs", guardDutyJSON, true
+		t.order, t.at = "updatedat", `from_iso8601_timestamp(coalesce(json_extract_scalar(service, '$["eventlastseen"]'), updatedat, createdat))`
+		t.add(guardDutyColumns, false)
+	case event.SecurityHub:
+		t.name, t.json, t.lower = "securityhub_findings", securityHubJSON, true
+		t.order, t.at = "lastobservedat", "from_iso8601_timestamp(coalesce(lastobservedat, updatedat, createdat))"
+		t.add(securityHubColumns, false)
+		t.columns["Types"] = column{sql: "element", raw: "types", each: "types"}
 	default:
-		t.name, t.order, t.at = "cloudtrail_logs", "eventtime", "from_iso8601_timestamp(eventtime)"
+		t.name, t.order, t.at, t.json = "cloudtrail_logs", "eventtime", "from_iso8601_timestamp(eventtime)", trailJSON
+		for _, c := range trailColumns {
+			t.columns[c] = column{sql: strings.ToLower(c), raw: strings.ToLower(c)}
+		}
 	}
 	return t
 }
@@ -98,17 +156,20 @@ func (t *table) add(list string, late bool) {
 		word = strings.TrimLeft(word, `+~"`)
 		field, name, renamed := strings.Cut(word, "=")
 		if !renamed {
-			name = field
+			name = strings.ToLower(field)
 		}
 		c := column{raw: `"` + name + `"`, numeric: mark == '+' || mark == '~', fraction: mark == '~', late: late}
+		if strings.Contains(name, ".") {
+			c.raw = name
+		}
 		c.sql = c.raw
 		if mark == '"' {
 			c.sql = "trim(BOTH '\"' FROM " + c.raw + ")"
 		}
-		if !c.numeric && t.name != "r53_rlogs" {
+		if !c.numeric && isLine(t.log) {
 			c.sql = "nullif(" + c.sql + ", '-')"
 		}
-		if t.name == "vpc_flow_logs" {
+		if t.log == event.VPCFlow {
 			field = strings.ReplaceAll(field, "_", "-")
 		}
 		t.columns[field] = c

@@ -3,22 +3,13 @@ package compile_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/compile"
 	"github.com/bartizan-security/bartizan/detect/event"
-	"github.com/bartizan-security/bartizan/detect/logs"
-	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
 // python returns the interpreter of the test environment, in which a module is.
@@ -62,7 +53,7 @@ type query struct {
 
 // tableOf is the table that AWS documents for a log.
 var tableOf = map[event.Kind]string{event.CloudTrail: "cloudtrail_logs", event.VPCFlow: "vpc_flow_logs", event.ALB: "alb_access_logs",
-	event.S3Access: "mybucket_logs", event.DNS: "r53_rlogs"}
+	event.S3Access: "mybucket_logs", event.DNS: "r53_rlogs", event.WAF: "waf_logs", event.GuardDuty: "gd_logs", event.SecurityHub: "securityhub_findings"}
 
 // database is what testdata/athena.py reads.
 type database struct {
@@ -159,115 +150,4 @@ func TestAthenaAgrees(t *testing.T) {
 	for table, v := range total {
 		t.Logf("%s: %v", table, v)
 	}
-}
-
-// TestAthenaCounts: whatever burst a correlation finds in a random stream, its
-// query finds within the same time and group.
-func TestAthenaCounts(t *testing.T) {
-	var docs []string
-	n := 0
-	for _, kind := range []string{"cloudtrail", "vpcflow"} {
-		group, field, number := "userIdentity.arn", "requestParameters.key", "requestParameters.size"
-		base := "  s: {eventName: GetObject}"
-		if kind == "vpcflow" {
-			group, field, number, base = "srcaddr", "dstport", "bytes", "  s: {action: ACCEPT}"
-		}
-		for _, condition := range []string{"event_count, condition: {gte: 4}", "event_count, condition: {gt: 4}", "value_count, condition: {gte: 4, field: " + field + "}",
-			"value_count, condition: {gt: 2, field: [" + field + ", " + number + "]}", "value_sum, condition: {gte: 900, field: " + number + "}"} {
-			for _, by := range []string{"group-by: [" + group + "], ", ""} {
-				n++
-				docs = append(docs, fmt.Sprintf("title: base\nname: base%d\nlogsource: {product: aws, service: %s}\ndetection:\n%s\n  condition: s\n---\ntitle: c\nname: %s_%d\ncorrelation: {type: %s, rules: [base%d], %stimespan: 10m}\n",
-					n, kind, base, kind, n, condition, n, by))
-			}
-		}
-	}
-	rules, err := sigma.Parse("x.yml", []byte(strings.Join(docs, "---\n")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := sigma.Compile(rules, sigma.Options{Fields: detect.Fields()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(3, 4))
-	var trail, flow strings.Builder
-	d := database{map[string][]any{}, map[string]int{}, map[string]query{}}
-	at := 1_767_261_600
-	for i := range 600 {
-		at += rng.IntN(90)
-		if rng.IntN(40) == 0 {
-			at += 1200
-		}
-		user, key, size := rng.IntN(5), rng.IntN(12), rng.IntN(400)
-		parameters := fmt.Sprintf(`{"key":"k%d","size":%d}`, key, size)
-		switch rng.IntN(12) {
-		case 0:
-			parameters = fmt.Sprintf(`{"key":["k%d","x"],"size":["%d",17]}`, key, size)
-		case 1:
-			parameters = fmt.Sprintf(`{"key":{"k":%d},"size":null}`, key)
-		case 2:
-			parameters = "null"
-		}
-		fmt.Fprintf(&trail, `{"eventVersion":"1.11","eventID":"e%d","eventSource":"s3.amazonaws.com","eventName":"GetObject","eventTime":"%s","userIdentity":{"arn":"u%d"},"requestParameters":%s}`+"\n",
-			i, time.Unix(int64(at), 0).UTC().Format(time.RFC3339), user, parameters)
-		port := strconv.Itoa(key)
-		if rng.IntN(12) == 0 {
-			port = "-"
-		}
-		fmt.Fprintf(&flow, "2 111122223333 eni-1 10.0.0.%d 10.0.9.9 %d %s 6 5 %d %d %d ACCEPT OK\n", user, 1024+i, port, size, at, at)
-	}
-	var times [2][]time.Time // by table: of the records
-	for i, src := range []string{trail.String(), flow.String()} {
-		table := []string{"cloudtrail_logs", "vpc_flow_logs"}[i]
-		r := &logs.Reader{Schema: engine.Schema(), Visit: func(e *event.Event) error {
-			s, err := newSample(e)
-			if s.raw[0] == '{' {
-				d.Tables[table] = append(d.Tables[table], json.RawMessage(s.raw))
-			} else {
-				d.Tables[table] = append(d.Tables[table], s.doc)
-			}
-			times[i] = append(times[i], e.Time())
-			return err
-		}}
-		if _, err := r.Read(t.Context(), logs.FromReader(table, strings.NewReader(src))); err != nil {
-			t.Fatal(err)
-		}
-		d.Shared[table] = len(d.Tables[table])
-	}
-	for _, r := range compile.Rules(engine.Rules(), compile.Athena) {
-		if r.SQL == "" {
-			t.Errorf("%s: %s %v", r.RuleID, r.Fidelity, r.Reasons)
-			continue
-		}
-		d.Queries[r.RuleID] = query{SQL: r.SQL, Table: tableOf[kindOf(r.Rule)]}
-	}
-	found := d.run(t)
-	bursts := 0
-	for i, src := range []string{trail.String(), flow.String()} {
-		_, err := detect.Run(t.Context(), []logs.Source{logs.FromReader("x", strings.NewReader(src))}, engine, detect.Options{Workers: 1}, func(m *detect.Match) error {
-			bursts++
-			key := m.Rule.Key()
-			got := found[key]
-			if got.err != "" {
-				t.Errorf("%s: %s\n%s", key, got.err, d.Queries[key].SQL)
-			}
-			c := m.Correlation
-			ok := slices.ContainsFunc(got.numbers, func(n int) bool { return !times[i][n].Before(c.Start) && !times[i][n].After(c.End) }) ||
-				slices.ContainsFunc(got.groups, func(row []any) bool {
-					first, last := row[len(c.Group)].(float64), row[len(c.Group)+1].(float64)
-					return (len(c.Group) == 0 || row[0] == c.Group[0]) && first <= float64(c.End.Unix()) && last >= float64(c.Start.Unix())
-				})
-			if !ok {
-				t.Errorf("%s misses %v from %s to %s, which has %v\n%s\n%v", key, c.Group, c.Start, c.End, c.Value, d.Queries[key].SQL, got)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if bursts < 200 {
-		t.Errorf("%d bursts compared: too few to mean much", bursts)
-	}
-	t.Logf("%d correlations, %d bursts", len(d.Queries), bursts)
 }

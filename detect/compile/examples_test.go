@@ -119,8 +119,8 @@ func TestAthenaCorrelations(t *testing.T) {
 			t.Errorf("%s: %s finds nothing in the example\n%s", key, found.err, d.Queries[key].SQL)
 		}
 	}
-	for _, table := range tableOf {
-		if done[table] == 0 {
+	for kind, table := range tableOf {
+		if done[table] == 0 && kind != event.SecurityHub { // of which the pack has no correlation
 			t.Errorf("no example of %s", table)
 		}
 	}

@@ -29,6 +29,8 @@ var texts = map[event.Kind][]string{
 		transport firewall_rule_action firewall_rule_group_id firewall_domain_list_id`),
 	event.SecurityHub: strings.Fields(`Title ProductArn RecordState Severity.Label Workflow.Status Compliance.Status GeneratorId
 		Description`),
+	event.WAF: strings.Fields(`webaclId terminatingRuleId terminatingRuleType action httpSourceName httpSourceId httpRequest.clientIp
+		httpRequest.country httpRequest.uri httpRequest.args httpRequest.httpVersion httpRequest.httpMethod httpRequest.requestId`),
 }
 
 // objects are fields that are one object, never a list of them.
@@ -36,6 +38,7 @@ var objects = map[event.Kind][]string{
 	event.CloudTrail:  strings.Fields(`requestParameters responseElements additionalEventData tlsDetails serviceEventDetails eventData insightDetails`),
 	event.GuardDuty:   strings.Fields(`service service.action service.additionalInfo service.evidence resource resource.instanceDetails resource.accessKeyDetails`),
 	event.SecurityHub: strings.Fields(`Severity Workflow Compliance Remediation ProductFields FindingProviderFields`),
+	event.WAF:         strings.Fields(`httpRequest`),
 }
 
 // booleans and numbers are fields of that JSON type.

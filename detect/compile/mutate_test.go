@@ -145,6 +145,12 @@ func plain(kind event.Kind, field string) bool {
 	case event.DNS:
 		return slices.Contains(strings.Fields(`version account_id region vpc_id query_timestamp query_name query_type query_class rcode srcaddr
 			srcport transport firewall_rule_action firewall_rule_group_id firewall_domain_list_id`), field)
+	case event.WAF:
+		return slices.Contains(strings.Fields(`action webaclId terminatingRuleId terminatingRuleType httpSourceName httpSourceId responseCodeSent
+			httpRequest.clientIp httpRequest.country httpRequest.uri httpRequest.args httpRequest.httpVersion httpRequest.httpMethod
+			httpRequest.requestId httpRequest.headers.name httpRequest.headers.value labels.name ruleGroupList.ruleGroupId
+			ruleGroupList.terminatingRule.ruleId ruleGroupList.terminatingRule.action nonTerminatingMatchingRules.ruleId
+			nonTerminatingMatchingRules.action`), field)
 	case event.SecurityHub:
 		return slices.Contains(strings.Fields(`Title ProductArn RecordState Severity.Label Workflow.Status Compliance.Status GeneratorId Description`), field)
 	}
@@ -178,6 +184,9 @@ func natural(kind event.Kind, x *sigma.Test, v any) bool {
 	case slices.Contains([]string{"readOnly", "managementEvent", "service.archived", "service.additionalInfo.sample"}, x.Field):
 		_, isBool := v.(bool)
 		return isBool || v == nil
+	case kind == event.SecurityHub && x.Field == "Types":
+		list, isList := v.([]any)
+		return isList && !slices.ContainsFunc(list, func(e any) bool { _, isText := e.(string); return !isText })
 	case kind == event.GuardDuty && x.Field == "severity":
 		_, isNumber := v.(float64)
 		return isNumber

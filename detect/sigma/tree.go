@@ -23,7 +23,7 @@ const (
 // rules: filters are laid over it, quantifiers and names are resolved.
 type Node struct {
 	Op   NodeOp
-	N    int // of NodeAtLeast
+	N    int // of NodeAtLeast; in Correlation.Logic the number of the rule
 	Kids []*Node
 	Test *Test // of NodeTest
 }
@@ -161,6 +161,57 @@ func viewTokens(tokens []token) []Token {
 		out[i] = Token{t.lit, t.any, t.one}
 	}
 	return out
+}
+
+// Below returns the rules that a correlation refers to, in its order; nil for
+// other rules.
+func (r *Rule) Below() []*Rule {
+	if r.Correlation == nil {
+		return nil
+	}
+	return slices.Clone(r.Correlation.rules)
+}
+
+// FieldOf returns the field that a name in group-by or field stands for in the
+// events of one of the correlation's rules: where it is an alias, what that says.
+func (c *Correlation) FieldOf(name string, r *Rule) string {
+	field, err := c.path(name, r)
+	if err != nil { // such a correlation is not compiled
+		return name
+	}
+	return field
+}
+
+// Logic returns the boolean condition of a temporal correlation as a tree: a
+// NodeTest holds where the rule with its number N has matched. It is nil where
+// the correlation has none.
+func (c *Correlation) Logic() *Node {
+	if c.logic == nil {
+		return nil
+	}
+	return c.logic.overRules()
+}
+
+func (e *expr) overRules() *Node {
+	n := &Node{N: e.n}
+	switch e.op {
+	case opItem:
+		return n
+	case opNamed:
+		return e.kids[0].overRules()
+	case opAnd:
+		n.Op = NodeAnd
+	case opOr:
+		n.Op = NodeOr
+	case opNot:
+		n.Op = NodeNot
+	case opCount:
+		n.Op = NodeAtLeast
+	}
+	for _, k := range e.kids {
+		n.Kids = append(n.Kids, k.overRules())
+	}
+	return n
 }
 
 // Base returns the detections that a correlation counts, also those below

@@ -58,6 +58,28 @@ DNS = dict.fromkeys("""version account_id region vpc_id query_timestamp query_na
  firewall_rule_action firewall_rule_group_id firewall_domain_list_id""".split(), "VARCHAR")
 DNS["srcport"] = "INT"
 
+# https://docs.aws.amazon.com/athena/latest/ug/create-waf-table.html
+MATCHES = "STRUCT(conditiontype VARCHAR, sensitivitylevel VARCHAR, location VARCHAR, matcheddata VARCHAR[])[]"
+WAF = {"timestamp": "BIGINT", "formatversion": "INT", "webaclid": "VARCHAR", "terminatingruleid": "VARCHAR", "terminatingruletype": "VARCHAR",
+       "action": "VARCHAR", "terminatingrulematchdetails": MATCHES, "httpsourcename": "VARCHAR", "httpsourceid": "VARCHAR",
+       "rulegrouplist": """STRUCT(rulegroupid VARCHAR, terminatingrule STRUCT(ruleid VARCHAR, action VARCHAR),
+        nonterminatingmatchingrules STRUCT(ruleid VARCHAR, action VARCHAR)[])[]""",
+       "ratebasedrulelist": "STRUCT(ratebasedruleid VARCHAR, limitkey VARCHAR, maxrateallowed INT)[]",
+       "nonterminatingmatchingrules": "STRUCT(ruleid VARCHAR, action VARCHAR)[]", "responsecodesent": "VARCHAR",
+       "httprequest": """STRUCT(clientip VARCHAR, country VARCHAR, headers STRUCT(name VARCHAR, value VARCHAR)[], uri VARCHAR, args VARCHAR,
+        httpversion VARCHAR, httpmethod VARCHAR, requestid VARCHAR)""",
+       "labels": "STRUCT(name VARCHAR)[]"}
+
+# https://docs.aws.amazon.com/athena/latest/ug/querying-guardduty.html
+GUARDDUTY = dict.fromkeys("""schemaversion accountid region partition id arn type resource service severity createdat updatedat title
+ description""".split(), "VARCHAR")
+
+# docs/compile.md
+SECURITYHUB = dict.fromkeys("""schemaversion id productarn productname companyname region generatorid awsaccountid firstobservedat
+ lastobservedat createdat updatedat title description sourceurl verificationstate workflowstate recordstate severity remediation
+ productfields userdefinedfields resources compliance workflow note vulnerabilities findingproviderfields""".split(), "VARCHAR")
+SECURITYHUB["types"] = "VARCHAR[]"
+
 
 def text(value):
     """A value as the JSON SerDe of Athena gives it for a string column."""
@@ -135,11 +157,52 @@ def resolver(record):
     return {c: typed(kind, text(record.get(c))) for c, kind in DNS.items()}
 
 
+def small(value):
+    """A record as the JSON SerDe reads it: every name in lower case."""
+    if isinstance(value, dict):
+        return {k.lower(): small(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [small(v) for v in value]
+    return value
+
+
+def shaped(kind, value):
+    """A value as the type of its column has it; what cannot be so is null."""
+    if value is None:
+        return None
+    if kind.endswith("[]"):
+        return [shaped(kind[:-2], v) for v in value] if isinstance(value, list) else None
+    if kind.startswith("STRUCT("):
+        if not isinstance(value, dict):
+            return None
+        return {name: shaped(member, value.get(name)) for name, member in members(kind[7:-1])}
+    return typed(kind, text(value))
+
+
+def members(kinds):
+    """The members of a structure."""
+    out, depth, start = [], 0, 0
+    for i, c in enumerate(kinds + ","):
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth == 0:
+            name, kind = kinds[start:i].split(None, 1)
+            out.append((name, kind.strip()))
+            start = i + 1
+    return out
+
+
+def reader(kinds):
+    """The rows of a table of the JSON SerDe."""
+    kinds = {c: " ".join(kind.split()) for c, kind in kinds.items()}
+    return lambda record: {c: shaped(kind, small(record).get(c)) for c, kind in kinds.items()}
+
+
 def tables():
     columns = {"useridentity": IDENTITY, "tlsdetails": TLS}
     columns.update({c: "VARCHAR" for c in TEXT + JSON})
     return {"cloudtrail_logs": (trail, columns), "vpc_flow_logs": (flow, FLOW), "alb_access_logs": (balancer, ALB),
-            "mybucket_logs": (access, S3), "r53_rlogs": (resolver, DNS)}
+            "mybucket_logs": (access, S3), "r53_rlogs": (resolver, DNS), "waf_logs": (reader(WAF), WAF),
+            "gd_logs": (reader(GUARDDUTY), GUARDDUTY), "securityhub_findings": (reader(SECURITYHUB), SECURITYHUB)}
 
 
 def addresses(value, found):
@@ -155,6 +218,23 @@ def addresses(value, found):
             ipaddress.ip_address(value)
         except ValueError:
             found.discard(value)
+
+
+def lambdas(sql):
+    """The functions over lists, which DuckDB spells otherwise."""
+    for name, form in (("any_match(", "(len(list_filter(%s, lambda element: %s)) > 0)"), ("transform(", "list_transform(%s, lambda element: %s)")):
+        at = sql.find(name)
+        while at >= 0:
+            inner = sql[at + len(name):]
+            depth, end = 1, 0
+            for end, c in enumerate(inner):
+                depth += (c == "(") - (c == ")")
+                if depth == 0:
+                    break
+            each, body = inner[:end].split(", element -> ", 1)
+            sql = sql[:at] + form % (each, body) + inner[end + 1:]
+            at = sql.find(name, at + len(form))
+    return sql.replace("element_at(", "list_extract(").replace("cardinality(", "len(")
 
 
 def main():
@@ -209,7 +289,8 @@ def main():
         sql, table, (first, end) = query["sql"], query["table"], query["own"]
         sql = re.sub(r"any_match\(ARRAY\[(.*?)\], network -> contains\(network, try_cast\((.*?) AS ipaddress\)\)\)", in_networks, sql)
         sql = re.sub(r"contains\('([0-9a-f.:/]+)', try_cast\((.*?) AS ipaddress\)\)", in_network, sql)
-        sql = sql.replace("s3_access_logs_db.", "").replace("json_extract(", "trino_extract(").replace("CROSS JOIN UNNEST(ARRAY[0, 1]) AS w(late)", "CROSS JOIN (VALUES (0), (1)) AS w(late)")
+        sql = sql.replace("s3_access_logs_db.", "").replace("json_extract(", "trino_extract(")
+        sql = lambdas(sql)
         try:
             parts = [f"SELECT * FROM shared_{table}"]
             parts += [f"SELECT * FROM {table}_{k} WHERE n >= {first} AND n < {end}" for k in range(first // CHUNK, (end - 1) // CHUNK + 1) if first < end]
