@@ -157,19 +157,6 @@ func (c *Caller) inAccount() bool {
 	return true
 }
 
-// principalMatch says how a Principal element names a caller. What a resource
-// policy grants depends on it.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
-type principalMatch uint8
-
-const (
-	notNamed     principalMatch = iota
-	namedAccount                // the caller's account: the account's own policies decide
-	namedRole                   // the role behind the session: boundary and session policy limit it
-	namedDirect                 // the user, the session, the service, everyone
-	namedUnknown                // a canonical user id, which only S3 can resolve
-)
-
 // principalRef is one compiled entry of a Principal element.
 type principalRef struct {
 	kind    refKind
@@ -262,49 +249,49 @@ func compileRef(typ, s string) principalRef {
 }
 
 // names reports how the entry names the caller.
-func (r *principalRef) names(e *evaluation) principalMatch {
+func (r *principalRef) names(e *evaluation) Naming {
 	c := &e.caller
 	switch r.kind {
 	case refEveryone:
-		return namedDirect
+		return NamedDirect
 	case refAccount:
 		if c.AccountID == r.account && c.inAccount() && (r.part == "" || r.part == c.Partition) {
-			return namedAccount
+			return NamedAccount
 		}
 	case refUser, refSession:
 		if c.Name == r.text && c.Kind == UserCaller && len(e.stack.Session) > 0 {
 			// A federated session of the user: the session policy limits it.
-			return namedRole
+			return NamedRole
 		}
 		if c.Name == r.text {
-			return namedDirect
+			return NamedDirect
 		}
 	case refRole:
 		if r.isRoleOf(e) {
-			return namedRole
+			return NamedRole
 		}
 	case refService:
 		if c.Kind == ServiceCaller && c.Name == r.text {
-			return namedDirect
+			return NamedDirect
 		}
 	case refAnyService:
 		if c.Kind == ServiceCaller {
-			return namedDirect
+			return NamedDirect
 		}
 	case refProvider:
 		if c.Kind == ProviderCaller && c.Name == r.text {
-			return namedDirect
+			return NamedDirect
 		}
 	case refAnyProvider:
 		if c.Kind == ProviderCaller {
-			return namedDirect
+			return NamedDirect
 		}
 	case refCanonical:
 		if c.inAccount() {
-			return namedUnknown
+			return NamedUnknown
 		}
 	}
-	return notNamed
+	return NotNamed
 }
 
 // isRoleOf reports whether the entry's role ARN is the caller's role. The ARN of
@@ -329,19 +316,19 @@ func (r *principalRef) isRoleOf(e *evaluation) bool {
 // namedBy reports how a Principal element names the caller: the strongest of
 // its entries. Because the kinds are ordered, that is the maximum; an entry that
 // cannot be decided counts only if no other names the caller.
-func namedBy(refs []principalRef, e *evaluation) principalMatch {
-	best := notNamed
+func namedBy(refs []principalRef, e *evaluation) Naming {
+	best := NotNamed
 	unknown := false
 	for i := range refs {
 		m := refs[i].names(e)
-		if m == namedUnknown {
+		if m == NamedUnknown {
 			unknown = true
 		} else if m > best {
 			best = m
 		}
 	}
-	if best == notNamed && unknown {
-		return namedUnknown
+	if best == NotNamed && unknown {
+		return NamedUnknown
 	}
 	return best
 }
@@ -355,16 +342,16 @@ func exceptedBy(refs []principalRef, e *evaluation) tri {
 	var everyone, account, self, role, unknown bool
 	for i := range refs {
 		switch refs[i].names(e) {
-		case namedAccount:
+		case NamedAccount:
 			account = true
-		case namedRole:
+		case NamedRole:
 			role = true
-		case namedDirect:
+		case NamedDirect:
 			if refs[i].kind == refEveryone {
 				everyone = true
 			}
 			self = true
-		case namedUnknown:
+		case NamedUnknown:
 			unknown = true
 		}
 	}

@@ -138,9 +138,9 @@ func (e *evaluation) askResource(d *Document) (g granted) {
 		switch {
 		case st.deny:
 			g.deny = g.deny.or(t)
-		case how == namedDirect:
+		case how == NamedDirect:
 			g.direct = g.direct.or(t)
-		case how == namedRole:
+		case how == NamedRole:
 			g.role = g.role.or(t)
 		default:
 			g.account = g.account.or(t)

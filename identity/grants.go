@@ -76,5 +76,5 @@ func (g *Grant) isFor(e *evaluation, principal string) bool {
 	}
 	ref := compileRef(typ, principal)
 	m := ref.names(e)
-	return m == namedDirect || m == namedRole
+	return m == NamedDirect || m == NamedRole
 }

@@ -129,6 +129,11 @@ type Principal struct {
 	Node     *Node
 }
 
+// NewPrincipal makes an element that names principals of one type.
+func NewPrincipal(typ string, names ...string) *Principal {
+	return &Principal{Entries: []*PrincipalEntry{{Type: typ, List: *NewList(names...)}}}
+}
+
 // Pos returns where the element's value starts.
 func (p *Principal) Pos() Pos { return p.Node.pos() }
 

@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -25,15 +27,14 @@ type ACLGrant struct {
 // bucket policy grants.
 func (e *evaluation) throughS3(g granted) granted {
 	s := e.stack.S3
-	if s.RestrictPublicBuckets && e.stack.Resource != nil && isPublicBucketPolicy(e.stack.Resource.Policy) &&
-		e.caller.Kind != ServiceCaller && (!e.caller.inAccount() || e.caller.AccountID != e.owner) {
+	if s.Restricts(e.stack.Resource) && e.caller.Kind != ServiceCaller && (!e.caller.inAccount() || e.caller.AccountID != e.owner) {
 		g.direct, g.role, g.account = no, no, no
 	}
 	if s.ObjectOwnership == "BucketOwnerEnforced" || e.service != "s3" {
 		return g
 	}
 	for _, a := range s.ACL {
-		if !aclAllows(a.Permission, strings.ToLower(e.name), strings.Contains(e.req.Resource, "/")) {
+		if !slices.Contains(a.Actions(strings.Contains(e.req.Resource, "/")), strings.ToLower(e.name)) {
 			continue
 		}
 		switch group := a.Grantee[strings.LastIndexByte(a.Grantee, '/')+1:]; {
@@ -48,28 +49,52 @@ func (e *evaluation) throughS3(g granted) granted {
 	return g
 }
 
-// aclAllows maps the permissions of access control lists to actions.
+// aclActions are the actions that a permission of an access control list allows,
+// without the service, in lower case.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html
-func aclAllows(permission, action string, object bool) bool {
-	var needed string
-	switch action {
-	case "listbucket", "listbucketversions", "listbucketmultipartuploads":
-		needed = "READ"
-	case "getobject", "getobjectversion":
-		needed = "READ"
-		if !object {
-			return false
+var aclActions = map[string][]string{
+	"READ":      {"listbucket", "listbucketversions", "listbucketmultipartuploads"},
+	"WRITE":     {"putobject", "deleteobject"}, // of the bucket
+	"READ_ACP":  {"getbucketacl", "getobjectacl", "getobjectversionacl"},
+	"WRITE_ACP": {"putbucketacl", "putobjectacl", "putobjectversionacl"},
+}
+
+// aclObjectActions are those that it allows beside them on an object.
+var aclObjectActions = map[string][]string{"READ": {"getobject", "getobjectversion"}}
+
+// Actions lists the actions that the grant allows on a bucket or an object, in
+// lower case and without the service.
+func (g ACLGrant) Actions(object bool) []string {
+	if g.Permission == "FULL_CONTROL" {
+		if object {
+			return allOfACL.object
 		}
-	case "putobject", "deleteobject":
-		needed = "WRITE" // of the bucket
-	case "getbucketacl", "getobjectacl", "getobjectversionacl":
-		needed = "READ_ACP"
-	case "putbucketacl", "putobjectacl", "putobjectversionacl":
-		needed = "WRITE_ACP"
-	default:
-		return false
+		return allOfACL.bucket
 	}
-	return permission == needed || permission == "FULL_CONTROL"
+	if object && g.Permission == "READ" {
+		return readOfACL
+	}
+	return aclActions[g.Permission]
+}
+
+// What full control allows, and what reading an object does.
+var (
+	allOfACL  = fullControl()
+	readOfACL = slices.Concat(aclActions["READ"], aclObjectActions["READ"])
+)
+
+func fullControl() (all struct{ bucket, object []string }) {
+	for _, permission := range slices.Sorted(maps.Keys(aclActions)) {
+		all.bucket = append(all.bucket, aclActions[permission]...)
+	}
+	all.object = slices.Concat(all.bucket, aclObjectActions["READ"])
+	return all
+}
+
+// Restricts reports whether block public access takes away what a bucket policy
+// grants outside the bucket's account, except to services.
+func (s *S3Access) Restricts(policy *Document) bool {
+	return s.RestrictPublicBuckets && policy != nil && isPublicBucketPolicy(policy.Policy)
 }
 
 // isPublicBucketPolicy reports whether S3 calls a bucket policy public: a

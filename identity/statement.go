@@ -154,14 +154,7 @@ func (d *Document) compile(c *statement, s *Statement) error {
 			c.resources = append(c.resources, newTextPattern(v.Text, version, true))
 		}
 	}
-	switch {
-	case s.Principal != nil:
-		c.hasPrincipal = true
-		c.principals = compilePrincipal(s.Principal)
-	case s.NotPrincipal != nil:
-		c.hasPrincipal, c.notPrincipal = true, true
-		c.principals = compilePrincipal(s.NotPrincipal)
-	}
+	c.compilePrincipals()
 	for _, op := range s.Conditions {
 		for _, k := range op.Keys {
 			cond, err := compileCondition(op.Operator, k, version)
@@ -287,31 +280,31 @@ func (s *statement) resource(e *evaluation) tri {
 }
 
 // principal decides how the statement names the caller, and how surely.
-func (s *statement) principal(e *evaluation) (principalMatch, tri) {
+func (s *statement) principal(e *evaluation) (Naming, tri) {
 	if !s.hasPrincipal {
-		return namedDirect, yes
+		return NamedDirect, yes
 	}
 	if !s.notPrincipal {
 		m := namedBy(s.principals, e)
 		switch m {
-		case notNamed:
-			return notNamed, no
-		case namedUnknown:
-			return namedAccount, maybe
+		case NotNamed:
+			return NotNamed, no
+		case NamedUnknown:
+			return NamedAccount, maybe
 		}
 		return m, yes
 	}
 	if s.deny {
 		if e.stack.hasBoundary(e) {
-			return namedDirect, yes // a boundary defeats the exemption
+			return NamedDirect, yes // a boundary defeats the exemption
 		}
-		return namedDirect, exceptedBy(s.principals, e).not()
+		return NamedDirect, exceptedBy(s.principals, e).not()
 	}
 	switch namedBy(s.principals, e) {
-	case notNamed:
-		return namedDirect, yes
-	case namedUnknown:
-		return namedDirect, maybe
+	case NotNamed:
+		return NamedDirect, yes
+	case NamedUnknown:
+		return NamedDirect, maybe
 	}
-	return notNamed, no
+	return NotNamed, no
 }

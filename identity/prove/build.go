@@ -19,12 +19,15 @@ const (
 type builder struct {
 	*problem
 	caller *callerClass
+	owner  ownership
+	exact  bool              // see question
+	stack  *identity.Stack   // the one whose formula is being built
 	values map[string]string // what policy variables stand for in this attempt; nil: opaque
 	used   map[string]bool   // policy variables that occur
 	errs   []error           // what cannot be expressed
 }
 
-// allows is the formula of "some statement with this effect applies".
+// applies is the formula of "some statement with this effect applies".
 func (b *builder) applies(p *identity.Policy, effect identity.Effect) *formula {
 	var any []*formula
 	for _, s := range p.Statements {
@@ -37,7 +40,8 @@ func (b *builder) applies(p *identity.Policy, effect identity.Effect) *formula {
 
 func (b *builder) statement(p *identity.Policy, s *identity.Statement) *formula {
 	version := p.LanguageVersion()
-	all := []*formula{b.caller.named(s), b.action(s)}
+	how := b.caller.naming(b.stack, s)
+	all := []*formula{constant(how != identity.NotNamed && how != identity.NamedUnknown), b.action(s)}
 	if r := b.resource(s, version); r != nil {
 		all = append(all, r)
 	}
@@ -57,14 +61,7 @@ func (b *builder) action(s *identity.Statement) *formula {
 	if list == nil {
 		return never
 	}
-	texts := lowered(list.Texts())
-	f := b.fact(varAction, someInside, joined(texts), func() *valueSet {
-		v := &valueSet{}
-		for _, t := range texts {
-			v.texts = append(v.texts, wildcard(t))
-		}
-		return v
-	})
+	f := b.actionIn(list.Texts()...)
 	if negated {
 		return not(f)
 	}

@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -14,9 +15,10 @@ type callerClass struct {
 	principal string // one of them, as identity.ParseCaller reads it
 	kind      identity.CallerKind
 	account   string
-	role      string // the ARN of the role behind a session, if it is named
-	free      string // what the ARN of an unnamed user or role starts with
-	cache     map[*identity.Statement]*formula
+	role      string   // the ARN of the role behind a session, if it is named
+	free      string   // what the ARN of an unnamed user or role starts with
+	named     language // the principals that a free class leaves out
+	cache     map[namingKey]identity.Naming
 }
 
 // freshAccount is the account of principals that nobody names.
@@ -30,7 +32,7 @@ func newClass(principal string) *callerClass {
 	if err != nil {
 		return nil
 	}
-	k := &callerClass{principal: principal, kind: c.Kind, account: c.AccountID, cache: map[*identity.Statement]*formula{}}
+	k := &callerClass{principal: principal, kind: c.Kind, account: c.AccountID, cache: map[namingKey]identity.Naming{}}
 	if c.Kind == identity.RoleCaller {
 		k.role = principal
 		k.principal = "arn:" + c.Partition + ":sts::" + c.AccountID + ":assumed-role/" + c.Role + "/example"
@@ -42,38 +44,37 @@ func newClass(principal string) *callerClass {
 // inAccount reports whether the principals belong to an account.
 func (c *callerClass) inAccount() bool { return c.account != "" && c.kind != identity.ProviderCaller }
 
-// named is the constant truth of a statement's Principal element for this class.
-// It asks the evaluator, so that both always agree.
-func (c *callerClass) named(s *identity.Statement) *formula {
+// serviceLinked reports whether the caller is a service-linked role, which
+// control policies do not bind.
+func (c *callerClass) serviceLinked() bool {
+	return strings.Contains(c.role, ":role/aws-service-role/")
+}
+
+// namingKey is what the naming of a class depends on.
+type namingKey struct {
+	statement        *identity.Statement
+	bounded, session bool
+}
+
+// naming says how a statement names the class, as the evaluator sees it.
+func (c *callerClass) naming(st *identity.Stack, s *identity.Statement) identity.Naming {
 	if s.Principal == nil && s.NotPrincipal == nil {
-		return always
+		return identity.NamedDirect
 	}
-	if f, ok := c.cache[s]; ok {
-		return f
+	k := namingKey{s, len(st.Boundaries) > 0, len(st.Session) > 0}
+	if how, ok := c.cache[k]; ok {
+		return how
 	}
-	probe := &identity.Policy{Version: &identity.Value{Text: identity.Version2012}, Statements: []*identity.Statement{{
-		Effect: s.Effect, Principal: s.Principal, NotPrincipal: s.NotPrincipal,
-		Action: identity.NewList("*"), Resource: identity.NewList("*"),
-	}}}
-	if s.Effect == identity.Deny {
-		probe.Statements = append(probe.Statements, &identity.Statement{
-			Index: 1, Effect: identity.Allow, Principal: &identity.Principal{Everyone: true},
-			Action: identity.NewList("*"), Resource: identity.NewList("*"),
-		})
+	r := identity.Request{Principal: c.principal}
+	if c.role != "" {
+		r.Context = map[string][]string{"aws:PrincipalArn": {c.role}}
 	}
-	f := never
-	doc, err := identity.Compile(probe, identity.ResourcePolicy, "probe")
-	if err == nil {
-		req := identity.Request{Principal: c.principal, Action: "s3:GetObject", Resource: "arn:aws:s3:::example/example", ResourceAccount: otherThan(c.account)}
-		if c.role != "" {
-			req.Context = map[string][]string{"aws:PrincipalArn": {c.role}}
-		}
-		d, err := identity.Evaluate(&req, &identity.Stack{Identity: everything, Resource: doc})
-		f = constant(err == nil && (s.Effect == identity.Allow && d.Outcome == identity.Allowed ||
-			s.Effect == identity.Deny && d.Outcome == identity.ExplicitDeny))
+	how, err := st.NamingOf(s, &r)
+	if err != nil {
+		how = identity.NotNamed
 	}
-	c.cache[s] = f
-	return f
+	c.cache[k] = how
+	return how
 }
 
 func otherThan(account string) string {
@@ -95,7 +96,7 @@ func mustCompile(text string, layer identity.Layer) *identity.Document {
 }
 
 // settle tells the problem which keys the class determines.
-func (c *callerClass) settle(p *problem) {
+func (c *callerClass) settle(p *problem, controlled bool) {
 	set := func(key string, v variable) {
 		name := keyVariable(key)
 		multi := p.variableOf(name).multi
@@ -131,7 +132,11 @@ func (c *callerClass) settle(p *problem) {
 		case c.kind == identity.RootCaller:
 			within = language{text(base + "root")}
 		}
-		set("aws:PrincipalArn", variable{required: true, within: within, prefer: prefer})
+		without := c.named
+		if c.free != "" && controlled { // these are bound by no control policy, and only their service can use them
+			without = append(slices.Clone(without), wildcard("*:role/aws-service-role/*"))
+		}
+		set("aws:PrincipalArn", variable{required: true, within: within, without: without, prefer: prefer})
 		switch {
 		case c.kind != identity.UserCaller:
 			set("aws:username", absent)
@@ -162,7 +167,7 @@ func (c *callerClass) principalOf(a assignment) string {
 	if c.free == "" || len(found) != 1 {
 		return c.principal
 	}
-	if c.kind == identity.UserCaller {
+	if c.kind != identity.SessionCaller {
 		return found[0]
 	}
 	name := found[0][strings.LastIndexByte(found[0], '/')+1:]
@@ -176,56 +181,86 @@ var principalKeys = []string{"aws:principalarn", "aws:principalaccount", "aws:pr
 // classes lists the callers that the policies can tell apart. Identity policies
 // have no Principal element: there the classes differ only in the keys that
 // describe the principal.
-func classes(policies []*identity.Policy) []*callerClass {
-	m := mentions{accounts: map[string]bool{}, principals: map[string]bool{}, keys: map[string]bool{}}
-	for _, p := range policies {
-		m.read(p)
-	}
-	var list []*callerClass
-	add := func(principal, free string) {
-		if c := newClass(principal); c != nil {
-			c.free = free
-			if free != "" {
-				c.role = ""
-			}
-			list = append(list, c)
-		}
-	}
-	perAccount := func(account string, root bool) {
-		base := "arn:" + m.partition() + ":iam::" + account + ":"
-		add(base+"user/example", base+"user/")
-		add(base+"role/example", base+"role/")
-		if root {
-			add(base+"root", "")
-		}
-	}
+func (q *question) classes() []*callerClass {
+	m := newMentions(q.policies, q.stacks)
+	l := &classList{m: m, sessions: slices.ContainsFunc(q.stacks, func(s *identity.Stack) bool { return len(s.Session) > 0 })}
 	if !m.resource {
-		byKey := false
+		byKey := l.sessions
 		for _, k := range principalKeys {
 			byKey = byKey || m.keys[k]
 		}
 		if !byKey {
-			base := "arn:" + m.partition() + ":iam::" + ownerAccount + ":"
-			add(base+"user/example", base+"user/")
-			return list
+			l.unnamed(ownerAccount, "user/")
+			return l.list
 		}
 		for _, a := range append(sorted(m.accounts), freshAccount) {
-			perAccount(a, false)
+			l.account(a, false)
 		}
-		return list
+		return l.list
 	}
 	// The widest first: its witness is the most telling.
-	add("*", "")
-	perAccount(freshAccount, true)
+	l.add("*")
+	l.account(freshAccount, true)
 	for _, a := range sorted(m.accounts) {
-		perAccount(a, true)
+		l.account(a, true)
 	}
 	for _, p := range sorted(m.principals) {
-		add(p, "")
+		l.add(p)
 	}
-	add("example.amazonaws.com", "")
-	add("arn:"+m.partition()+":iam::"+freshAccount+":saml-provider/example", "")
-	return list
+	l.add("example.amazonaws.com")
+	l.add("arn:" + m.partition() + ":iam::" + freshAccount + ":saml-provider/example")
+	return l.list
+}
+
+// classList collects classes of callers.
+type classList struct {
+	m        *mentions
+	sessions bool // there is a session policy, which gives federated users their permissions
+	list     []*callerClass
+}
+
+func (l *classList) add(principal string) *callerClass {
+	c := newClass(principal)
+	if c != nil {
+		l.list = append(l.list, c)
+	}
+	return c
+}
+
+// unnamed adds the users, roles or federated users of an account that no policy
+// names; kind is what their ARNs have before the name.
+func (l *classList) unnamed(account, kind string) {
+	service := "iam"
+	if kind == "federated-user/" {
+		service = "sts"
+	}
+	base := "arn:" + l.m.partition() + ":" + service + "::" + account + ":" + kind
+	name := "example"
+	for l.m.principals[base+name] {
+		name += "-"
+	}
+	c := l.add(base + name)
+	if c == nil {
+		return
+	}
+	c.free, c.role = base, ""
+	for _, p := range sorted(l.m.principals) {
+		if strings.HasPrefix(p, base) {
+			c.named = append(c.named, text(p))
+		}
+	}
+}
+
+// account adds whoever is in an account and not named.
+func (l *classList) account(account string, root bool) {
+	l.unnamed(account, "user/")
+	l.unnamed(account, "role/")
+	if l.sessions {
+		l.unnamed(account, "federated-user/")
+	}
+	if root {
+		l.add("arn:" + l.m.partition() + ":iam::" + account + ":root")
+	}
 }
 
 // mentions collects what policies name.
@@ -236,6 +271,33 @@ type mentions struct {
 	partitions []string
 	resource   bool // some statement has a Principal element
 	canonical  bool
+}
+
+func newMentions(policies []*identity.Policy, stacks []*identity.Stack) *mentions {
+	m := &mentions{accounts: map[string]bool{}, principals: map[string]bool{}, keys: map[string]bool{}}
+	for _, p := range policies {
+		m.read(p)
+	}
+	for _, s := range stacks {
+		for _, g := range s.Grants {
+			m.principal(g.GranteePrincipal)
+			m.principal(g.RetiringPrincipal)
+		}
+		if s.S3 != nil {
+			for _, g := range s.S3.ACL {
+				m.text(g.Grantee)
+			}
+		}
+	}
+	return m
+}
+
+// principal notes one that a policy or a grant names.
+func (m *mentions) principal(name string) {
+	m.text(name)
+	if _, err := identity.ParseCaller(name); err == nil && name != "*" {
+		m.principals[name] = true
+	}
 }
 
 func (m *mentions) partition() string {
@@ -257,10 +319,7 @@ func (m *mentions) read(p *identity.Policy) {
 			for _, e := range el.Entries {
 				m.canonical = m.canonical || e.Type == identity.PrincipalCanonicalUser
 				for _, t := range e.Texts() {
-					m.text(t)
-					if _, err := identity.ParseCaller(t); err == nil && t != "*" {
-						m.principals[t] = true
-					}
+					m.principal(t)
 				}
 			}
 		}

@@ -34,6 +34,7 @@ type variable struct {
 	absent   bool           // in no request
 	boolean  bool           // true or false, nothing else
 	within   language       // nil: any text that is not empty
+	without  language       // texts that it never has
 	fixed    string         // "" or the only value
 	outside  []netip.Prefix // networks that an address must not be of
 	prefer   []string       // values to try first
@@ -245,6 +246,9 @@ func (v *variable) pick(no, yes []condition, b *budget) (string, bool, error) {
 	all := slices.Clone(yes)
 	for _, c := range no {
 		all = append(all, condition{c.set, !c.not})
+	}
+	if len(v.without) > 0 {
+		all = append(all, condition{&valueSet{texts: v.without}, true})
 	}
 	meets := func(s string) bool {
 		for _, c := range all {
