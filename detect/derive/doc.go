@@ -12,7 +12,10 @@
 // errorCode. Requests are read up to 1 MB.
 package derive
 
-import "github.com/bartizan-security/bartizan/detect/event"
+import (
+	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/identity"
+)
 
 // Field is a derived field.
 type Field struct {
@@ -31,6 +34,17 @@ func Fields() []Field {
 		{"bartizan.internet.outbound.port", "each port on which the call lets traffic out to the internet", true, outbound.ports},
 		{"bartizan.internet.outbound.all", "`true`: the call lets everything out to the internet", false, outbound.all},
 		{"bartizan.internet.outbound.range", "the ranges of addresses of prefix length 0 to 4 that the call lets traffic out to", false, outbound.ranges},
+
+		{"bartizan.policy.account", "each account, other than the record's own, that a policy in the request lets in: by a Principal, or by a condition on the caller's account where the Principal is `*`; not where the conditions or a Deny take it out again", false, accounts},
+		{"bartizan.policy.account.action", "the actions that these accounts are given, as they are written, in lower case; those of NotAction with `not ` before them", false, accountActions},
+		{"bartizan.policy.account.withoutExternalId", "those of these accounts that need no external id", false, withoutExternalID},
+		{"bartizan.policy.everyone", "`true`: the policy lets in everyone, by `*` or NotPrincipal, and neither a condition whose value a stranger cannot choose nor a Deny narrows that", false, everyone},
+		{"bartizan.policy.canonicalUser", "the canonical user ids that a bucket policy lets in", false, named(identity.PrincipalCanonicalUser)},
+		{"bartizan.policy.federated", "the identity providers that a trust policy lets in", false, named(identity.PrincipalFederated)},
+		{"bartizan.policy.federated.anyone", "those of these providers at which anybody can have an account, where no condition says whose", false, openProviders},
+		{"bartizan.policy.administrator", "`true`: the policy allows every action on every resource; conditions that only say how the caller must come change nothing, nor does a Deny that leaves rights over identities", false, administrator},
+		{"bartizan.policy.action", "the actions that the policy of an identity allows on every resource, as they are written, in lower case; those of NotAction with `not ` before them", false, actions},
+		{"bartizan.policy.iam", "the actions of IAM that change something and that the policy allows on every resource, or on all users, roles, groups or policies: wildcards resolved (`iam:PutUserPolicy`), what is denied left out", false, identityRights},
 	}
 }
 

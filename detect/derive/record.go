@@ -20,6 +20,12 @@ type record struct {
 
 	rules    []opening
 	haveOpen bool
+
+	policies      []*policy
+	havePolicies  bool
+	strangers     []letIn
+	haveStrangers bool
+	proofs, looks int // that may still be spent
 }
 
 // of returns the record of an event, nil for what is no call of CloudTrail's.
