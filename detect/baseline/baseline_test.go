@@ -44,6 +44,15 @@ type ev struct {
 
 func (v ev) event(t testing.TB) *event.Event {
 	t.Helper()
+	e, err := event.Parse(schema, event.CloudTrail, v.text(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func (v ev) text(t testing.TB) []byte {
+	t.Helper()
 	service, name, _ := strings.Cut(v.call, ":")
 	id := map[string]any{"type": "IAMUser", "arn": "arn:aws:iam::" + account + ":user/" + v.who, "accountId": account, "userName": v.who}
 	if v.typ != "" {
@@ -86,11 +95,7 @@ func (v ev) event(t testing.TB) *event.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := event.Parse(schema, event.CloudTrail, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
+	return text
 }
 
 // usual is six weeks of work: bob and others on weekdays at nine, reading two
@@ -444,32 +449,44 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// BenchmarkLearn and BenchmarkJudge are the cost of one event, decoding of the
-// fields included.
+// BenchmarkLearn and BenchmarkJudge are the cost of one event, its reading
+// included, which BenchmarkScan is alone.
 func BenchmarkLearn(b *testing.B) {
-	events := parsed(b)
-	l := baseline.NewLearner(baseline.New())
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		l.Add(events[i%len(events)])
-	}
+	var l *baseline.Learner
+	bench(b, func() { l = baseline.NewLearner(baseline.New()) }, func(e *event.Event) { l.Add(e) })
 }
 
 func BenchmarkJudge(b *testing.B) {
-	events := parsed(b)
-	j := baseline.NewJudge(learn(b, usual()), baseline.Options{}, func(*finding.Finding) error { return nil })
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if err := j.Add(events[i%len(events)]); err != nil {
+	s := learn(b, usual())
+	var j *baseline.Judge
+	bench(b, func() { j = baseline.NewJudge(s, baseline.Options{}, func(*finding.Finding) error { return nil }) }, func(e *event.Event) {
+		if err := j.Add(e); err != nil {
 			b.Fatal(err)
 		}
-	}
+	})
 }
 
-func parsed(b *testing.B) []*event.Event {
-	var out []*event.Event
-	for _, v := range usual() {
-		out = append(out, v.event(b))
+func BenchmarkScan(b *testing.B) { bench(b, func() {}, func(*event.Event) {}) }
+
+// bench reads events over and over; begin is called before they come again.
+func bench(b *testing.B, begin func(), add func(*event.Event)) {
+	var texts [][]byte
+	for part := range 5 {
+		for _, v := range usual() {
+			v.id = fmt.Sprintf("%d-%s-%s-%s%d", v.at.Unix(), v.who, v.call, v.id, part)
+			texts = append(texts, v.text(b))
+		}
 	}
-	return out
+	e := event.New(schema)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%len(texts) == 0 {
+			begin()
+		}
+		if _, err := e.Scan(texts[i%len(texts)], 0); err != nil {
+			b.Fatal(err)
+		}
+		e.Kind = event.CloudTrail
+		add(e)
+	}
 }
