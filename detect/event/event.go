@@ -104,14 +104,14 @@ type Event struct {
 	inside []*node   // by slot, where withinArray: the node of the array's elements
 	many   [][]Value // by slot, where several
 	now    uint32
-	dotted bool    // a top-level member's name holds a dot
-	inner  bool    // so does one further down
-	lazy   bool    // see Lazy
-	after  []int16 // by child of the root, from 1: the one that came behind it last
-	room   int     // for values of fields that have several
-	slow   int     // bytes that may still be looked through the plain way
-	cut    bool    // see Cut
-	note   any     // see Note
+	dotted bool // a top-level member's name holds a dot
+	inner  bool // so does one further down
+	lazy   bool // see Lazy
+	habits habits
+	room   int  // for values of fields that have several
+	slow   int  // bytes that may still be looked through the plain way
+	cut    bool // see Cut
+	note   any  // see Note
 	noted  bool
 
 	// Records of lines.
@@ -131,7 +131,6 @@ func New(s *Schema) *Event {
 		stamp:  make([]uint32, s.Len()),
 		inside: make([]*node, s.Len()),
 		many:   make([][]Value, s.Len()),
-		after:  make([]int16, len(s.root.keys)+1),
 	}
 }
 
@@ -193,33 +192,33 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 		e.raw = b[start : i+1]
 		return i + 1, nil
 	}
-	k := -1
+	member := 0 // of the habits
 	for {
 		if i >= len(b) {
 			return 0, ErrShort
 		}
-		if b[i] != '"' {
-			return 0, ErrSyntax
-		}
-		j, err := skipString(b, i+1)
-		if err != nil {
-			return 0, err
-		}
-		key := b[i+1 : j]
-		i = j + 1
-		if i+1 < len(b) && b[i] == ':' && b[i+1] > ' ' {
-			i++
+		k := -1
+		if next := e.habits.next(member, b[i:]); next > 0 {
+			member = next
+			m := &e.habits.members[member]
+			i += len(m.head)
+			k = m.child
+			if i < len(b) && b[i] <= ' ' {
+				i = SkipSpace(b, i)
+			}
 		} else {
-			i = SkipSpace(b, i)
-			if i >= len(b) {
-				return 0, ErrShort
+			key, value, err := nextKey(b, i)
+			if err != nil {
+				return 0, err
 			}
-			if b[i] != ':' {
-				return 0, ErrSyntax
+			k = root.find(key)
+			if k < 0 && bytes.IndexByte(key, '.') >= 0 {
+				e.dotted, member = true, 0
+			} else if e.now > 1 {
+				member = e.habits.learn(member, b[i:value], k)
 			}
-			i = SkipSpace(b, i+1)
+			i = value
 		}
-		k = e.child(key, k)
 		end := 0
 		if k >= 0 && k == root.hot && !e.lazy && i < len(b) && b[i] == '{' {
 			// Somebody asks for this one of nearly every record: read it while
@@ -231,14 +230,17 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			end = e.fill(root, k, i-start, len(b)-start) + start
 		}
 		if end <= start {
-			if i < len(b) && b[i] == '"' {
-				end, err = skipString(b, i+1)
-				end++
-			} else {
-				end, err = SkipValue(b, i)
+			if member > 0 {
+				end = e.habits.members[member].recall(b, i)
 			}
-			if err != nil {
-				return 0, err
+			if end <= start {
+				var err error
+				if end, err = SkipValue(b, i); err != nil {
+					return 0, err
+				}
+				if member > 0 {
+					e.habits.remember(member, b, i, end)
+				}
 			}
 			if k >= 0 && e.tried[k] {
 				e.forget(root, k)
@@ -247,8 +249,6 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 		}
 		if k >= 0 {
 			e.top[k] = span{uint32(i - start), uint32(end - start)}
-		} else if bytes.ContainsAny(key, `.\`) { // an escape may hide a dot
-			e.dotted = true
 		}
 		i = end
 		if i < len(b) && b[i] <= ' ' {
@@ -269,24 +269,6 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			i = SkipSpace(b, i)
 		}
 	}
-}
-
-// child returns the number of a member among the schema's top-level keys, or −1.
-// before is that of the member before it: records have their members in the same
-// order, mostly.
-func (e *Event) child(key []byte, before int) int {
-	root := e.schema.root
-	if guess := e.after[before+1]; len(root.keys) > 0 && root.keys[guess] == string(key) {
-		return int(guess)
-	}
-	k := root.find(key)
-	if k < 0 && bytes.IndexByte(key, '\\') >= 0 {
-		k = root.find(plainText(key))
-	}
-	if k >= 0 {
-		e.after[before+1] = int16(k)
-	}
-	return k
 }
 
 // SetFields makes the event a record of lines. line is the whole record.

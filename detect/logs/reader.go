@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -121,7 +122,7 @@ func (r *Reader) read(ctx context.Context, src Source, f io.ReadCloser) error {
 		return nil
 	}
 	s := &stream{r: &ratioReader{r: body, in: counted, compressed: body != in}, buf: r.spare}
-	if body != in && in == io.Reader(r.in) {
+	if body != in && in == io.Reader(r.in) && runtime.GOMAXPROCS(0) > 1 {
 		// A large compressed source: decompress it beside the matching.
 		a := readAhead(s.r)
 		defer a.stop()

@@ -16,7 +16,7 @@ type stream struct {
 	err      error // why the source ended, if not by its end
 }
 
-const window = 512 << 10
+const window = 128 << 10
 
 func (s *stream) offset() int64 { return s.base + int64(s.pos) }
 
