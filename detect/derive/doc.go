@@ -35,6 +35,7 @@ func Fields() []Field {
 		{"bartizan.internet.outbound.all", "`true`: the call lets everything out to the internet", false, outbound.all},
 		{"bartizan.internet.outbound.range", "the ranges of addresses of prefix length 0 to 4 that the call lets traffic out to", false, outbound.ranges},
 
+		{"bartizan.request.account", "each account, other than the record's own, that an ARN in the request parameters names", false, requestAccounts},
 		{"bartizan.policy.account", "each account, other than the record's own, that a policy in the request lets in: by a Principal, or by a condition on the caller's account where the Principal is `*`; not where the conditions or a Deny take it out again", false, accounts},
 		{"bartizan.policy.account.action", "the actions that these accounts are given, as they are written, in lower case; those of NotAction with `not ` before them", false, accountActions},
 		{"bartizan.policy.account.withoutExternalId", "those of these accounts that need no external id", false, withoutExternalID},
@@ -42,6 +43,7 @@ func Fields() []Field {
 		{"bartizan.policy.canonicalUser", "the canonical user ids that a bucket policy lets in", false, named(identity.PrincipalCanonicalUser)},
 		{"bartizan.policy.federated", "the identity providers that a trust policy lets in", false, named(identity.PrincipalFederated)},
 		{"bartizan.policy.federated.anyone", "those of these providers at which anybody can have an account, where no condition says whose", false, openProviders},
+		{"bartizan.policy.federated.anySubject", "those of these providers of OpenID Connect of whose tokens no condition fixes the beginning of the subject, or another claim that tells who it is", false, anySubject},
 		{"bartizan.policy.administrator", "`true`: the policy allows every action on every resource; conditions that only say how the caller must come change nothing, nor does a Deny that leaves rights over identities", false, administrator},
 		{"bartizan.policy.action", "the actions that the policy of an identity allows on every resource, as they are written, in lower case; those of NotAction with `not ` before them", false, actions},
 		{"bartizan.policy.iam", "the actions of IAM that change something and that the policy allows on every resource, or on all users, roles, groups or policies: wildcards resolved (`iam:PutUserPolicy`), what is denied left out", false, identityRights},

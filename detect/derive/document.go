@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/identity"
 )
 
@@ -207,4 +208,41 @@ func textList(v any) []string {
 		return []string{s}
 	}
 	return nil
+}
+
+// requestAccounts are the foreign accounts in the ARNs of the request.
+func requestAccounts(e *event.Event) []event.Value {
+	r := of(e)
+	if r == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	eachText(r.request, 0, func(s string) {
+		if strings.HasPrefix(s, "arn:") && len(seen) < maxNames {
+			if a := accountOf(s); a != "" && a != r.account {
+				seen[a] = true
+			}
+		}
+	})
+	return distinct(slices.Collect(maps.Keys(seen)))
+}
+
+// eachText calls visit for every text below a value.
+func eachText(v any, depth int, visit func(string)) {
+	switch v := v.(type) {
+	case string:
+		visit(v)
+	case []any:
+		for _, e := range v {
+			if depth < maxDepth {
+				eachText(e, depth+1, visit)
+			}
+		}
+	case map[string]any:
+		for _, e := range v {
+			if depth < maxDepth {
+				eachText(e, depth+1, visit)
+			}
+		}
+	}
 }

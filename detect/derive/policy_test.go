@@ -161,6 +161,12 @@ func TestPrincipals(t *testing.T) {
 		{"subjects of one organization", "federated.anyone", document(web(`{"StringLike":{"token.actions.githubusercontent.com:sub":"repo:acme/*"}}`)), ""},
 		{"one of two statements is open", "federated.anyone", document(web(`{"StringLike":{"token.actions.githubusercontent.com:sub":"repo:acme/*"}}`), web(`{"StringLike":{"token.actions.githubusercontent.com:sub":"*"}}`)), provider},
 		{"a provider of one's own", "federated.anyone", strings.ReplaceAll(document(web(`{"StringEquals":{"x:aud":"y"}}`)), "token.actions.githubusercontent.com", "login.acme.example"), ""},
+		{"no claim", "federated.anySubject", document(web(`{"StringEquals":{"token.actions.githubusercontent.com:aud":"sts.amazonaws.com"}}`)), provider},
+		{"a kind of subject", "federated.anySubject", document(web(`{"StringLike":{"token.actions.githubusercontent.com:sub":["repo:acme/app:*","repo:*"]}}`)), provider},
+		{"one repository", "federated.anySubject", document(web(`{"StringLike":{"token.actions.githubusercontent.com:sub":"repo:acme/app:*"}}`)), ""},
+		{"another claim", "federated.anySubject", document(web(`{"StringEquals":{"token.actions.githubusercontent.com:repository_id":"123"}}`)), ""},
+		{"any but one", "federated.anySubject", document(web(`{"StringNotLike":{"token.actions.githubusercontent.com:sub":"repo:acme/app:*"}}`)), provider},
+		{"SAML", "federated.anySubject", document(`{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::` + own + `:saml-provider/x"},"Action":"sts:AssumeRoleWithSAML"}`), ""},
 		{"no external id", "account.withoutExternalId", document(trust(stranger, "")), stranger},
 		{"an external id", "account.withoutExternalId", document(trust(stranger, `,"Condition":{"StringEquals":{"sts:ExternalId":"x"}}`)), ""},
 		{"an external id if there is one", "account.withoutExternalId", document(trust(stranger, `,"Condition":{"StringEqualsIfExists":{"sts:ExternalId":"x"}}`)), stranger},
@@ -206,6 +212,7 @@ func TestRights(t *testing.T) {
 		{"on all but one resource", document(give("Allow", `"Action":"*"`, `"*"`, "")[:0] + `{"Effect":"Allow","Action":"*","NotResource":"arn:aws:s3:::b"}`), "true", "*", "most"},
 		{"with MFA", document(give("Allow", `"Action":"*"`, `"*"`, `{"Bool":{"aws:MultiFactorAuthPresent":"true"}}`)), "true", "*", "most"},
 		{"on resources with a tag", document(give("Allow", `"Action":"*"`, `"*"`, `{"StringEquals":{"aws:ResourceTag/team":"x"}}`)), "", "", ""},
+		{"on resources without a tag", document(give("Allow", `"Action":"*"`, `"*"`, `{"StringNotEquals":{"aws:ResourceTag/team":"x"}}`)), "true", "*", "most"},
 		{"within a boundary", document(give("Allow", `"Action":"*"`, `"*"`, `{"StringEquals":{"iam:PermissionsBoundary":"arn:aws:iam::1:policy/b"}}`)), "", "", ""},
 		{"denied", document(give("Deny", `"Action":"*"`, `"*"`, "")), "", "", ""},
 		{"all, and all denied", document(all(`"*"`), give("Deny", `"Action":"*"`, `"*"`, "")), "", "*", ""},
@@ -226,6 +233,21 @@ func TestRights(t *testing.T) {
 			if got := count(get(e, "bartizan.policy."+field)); got != want {
 				t.Errorf("%s: %s: %q, want %q", c.rule, field, got, want)
 			}
+		}
+	}
+}
+
+// Foreign accounts in the ARNs of a request.
+func TestRequest(t *testing.T) {
+	for _, c := range []struct{ rule, request, want string }{
+		{"another account", `{"targets":[{"id":"1","arn":"arn:aws:sqs:eu-west-1:` + stranger + `:q"},{"id":"2","arn":"arn:aws:sqs:eu-west-1:` + own + `:q"}]}`, stranger},
+		{"the own account", `{"targets":[{"arn":"arn:aws:sqs:eu-west-1:` + own + `:q"}]}`, ""},
+		{"an ARN without an account", `{"a":"arn:aws:s3:::b","b":"arn:aws:iam::aws:policy/x"}`, ""},
+		{"an id that is no ARN", `{"a":"` + stranger + `","b":"see arn:aws:sqs:eu-west-1:` + stranger + `:q"}`, ""},
+	} {
+		e := parse(t, call("events", "PutTargets", c.request, ""))
+		if got := get(e, "bartizan.request.account"); got != c.want {
+			t.Errorf("%s: %q, want %q", c.rule, got, c.want)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package derive
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/estate"
@@ -40,6 +42,31 @@ func openProviders(e *event.Event) []event.Value {
 			if x.Kind == "identity provider" && x.Public {
 				out = append(out, x.Principal)
 			}
+		}
+	})
+	return distinct(out)
+}
+
+// anySubject are the providers of OpenID Connect whose tokens are not told apart.
+// A subject that is fixed up to a colon only, repo:*, says what kind it is of.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
+func anySubject(e *event.Event) []event.Value {
+	var out []string
+	allows(e, func(_ *record, _ *policy, s *identity.Statement) {
+		told := false
+		eachCondition(s, func(o identity.Operator, key string, values []string) {
+			i := strings.LastIndexByte(key, ':')
+			if i < 0 || o.Negated || o.IfExists || o.Set == identity.ForAllValues || !strings.HasPrefix(o.Base, "String") ||
+				strings.HasPrefix(key, "aws:") || slices.Contains([]string{"aud", "amr", "azp"}, key[i+1:]) {
+				return
+			}
+			told = told || !slices.ContainsFunc(values, func(v string) bool {
+				fixed, _, wild := strings.Cut(strings.ReplaceAll(v, "?", "*"), "*")
+				return wild && (fixed == "" || strings.IndexByte(fixed, ':') == len(fixed)-1)
+			})
+		})
+		if !told {
+			out = append(out, slices.DeleteFunc(principals(s, identity.PrincipalFederated), func(p string) bool { return strings.Contains(p, ":saml-provider/") })...)
 		}
 	})
 	return distinct(out)
