@@ -305,19 +305,21 @@ func TestStateFile(t *testing.T) {
 	if err := again.Write(&b); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
 		t.Errorf("the same state gives other bytes: %v", err)
 	}
-	if _, err := baseline.Read(bytes.NewReader(a.Bytes()[:a.Len()/2])); err == nil {
-		t.Error("half a file is read")
+	for text, want := range map[string]string{string(a.Bytes()[:a.Len()/2]): "cut short", "": "is empty", "Records": "not compressed"} {
+		if _, err := baseline.Read(strings.NewReader(text)); !errors.Is(err, baseline.ErrState) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: error %v, want %q", text, err, want)
+		}
 	}
 	for text, want := range map[string]string{
-		`{"version":1,"since":"2026-01-05T00:00:00Z","events":9,"principals":{"arn:aws:iam::111122223333:user/bob":{"calls":{"iam:ListUsers":true}}}}`: "the file has version 1, this program reads version 2",
-		`{"format":"bartizan baseline","version":3,"count":{"x":1}}`:                                                                                   "the file has version 3, this program reads version 2",
+		`{"version":1,"since":"2026-01-05T00:00:00Z","events":9,"principals":{"arn:aws:iam::111122223333:user/bob":{"calls":{"iam:ListUsers":true}}}}`: "the file has version 1, this program reads version 3",
+		`{"format":"bartizan baseline","version":4,"count":{"x":1}}`:                                                                                   "the file has version 4, this program reads version 3",
 		`{"version":"1"}`: "not a baseline state",
 		`{"Records":[]}`:  "does not begin with format and version",
-		`{"format":"bartizan baseline","version":2,"count":2}` + "\n" + `{"key":"a","first":"2026-01-05T00:00:00Z","last":"2026-01-05T00:00:00Z"}`: "principal 2 of 2",
-		`{"format":"bartizan baseline","version":2,"count":1}` + "\n" + `{"key":"a"}`:                                                              "is damaged",
-		`{"format":"bartizan baseline","version":2,"count":0}` + "\n" + `{"key":"a"}`:                                                              "more follows",
-		`{"format":"bartizan baseline","version":2,"count":9000000}`:                                                                               "at most 20000",
-		`{"format":"bartizan baseline","version":2,"since":"9999-01-05T00:00:00Z","until":"9999-01-05T00:00:00Z"}`:                                 "its times",
+		`{"format":"bartizan baseline","version":3,"count":2}` + "\n" + `{"key":"a","first":"2026-01-05T00:00:00Z","last":"2026-01-05T00:00:00Z"}`: "principal 2 of 2: the file is cut short",
+		`{"format":"bartizan baseline","version":3,"count":1}` + "\n" + `{"key":"a"}`:                                                              "is damaged",
+		`{"format":"bartizan baseline","version":3,"count":0}` + "\n" + `{"key":"a"}`:                                                              "more follows",
+		`{"format":"bartizan baseline","version":3,"count":9000000}`:                                                                               "at most 20000",
+		`{"format":"bartizan baseline","version":3,"since":"9999-01-05T00:00:00Z","until":"9999-01-05T00:00:00Z"}`:                                 "its times",
 	} {
 		if _, err := baseline.Read(bytes.NewReader(packed(t, text))); !errors.Is(err, baseline.ErrState) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", text, err, want)
@@ -423,7 +425,7 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	f.Add([]byte(`{"format":"bartizan baseline","version":2,"count":1}` + "\n" + `{"key":"arn:aws:iam::111122223333:user/bob","first":"2026-01-05T00:00:00Z","last":"2026-02-05T00:00:00Z","events":99,"calls":null,"full":["calls"],"weeks":[{"w":2922,"h":[1]},{"w":2922}],"days":[{"d":1},{"d":1,"s":3}]}`))
+	f.Add([]byte(`{"format":"bartizan baseline","version":3,"count":1}` + "\n" + `{"key":"arn:aws:iam::111122223333:user/bob","first":"2026-01-05T00:00:00Z","last":"2026-02-05T00:00:00Z","events":99,"calls":null,"full":["calls"],"weeks":[{"w":2922,"h":"-9 1"},{"w":2922}],"days":[{"d":1},{"d":1,"s":3}]}`))
 	monday := monday.AddDate(0, 0, 42)
 	var odd []ev
 	for i := range 25 {

@@ -2,19 +2,21 @@ package baseline
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
 
 // Version is that of the state file. A file of another version is refused.
-const Version = 2
+const Version = 3
 
 // The bounds of a state: of all principals, and of each.
 const (
@@ -89,11 +91,60 @@ func (s Set) Has(v string) bool {
 	return ok
 }
 
-// Week is the events of one week by hour, Monday 00 UTC first; 65,535 stands for
-// that many and more.
+// Week is the events of one week by hour.
 type Week struct {
-	Week  int         `json:"w"` // since 1970
-	Hours [168]uint16 `json:"h"`
+	Week  int   `json:"w"` // since 1970
+	Hours Hours `json:"h"`
+}
+
+// Hours is the events of each hour of a week, Monday 00 UTC first; 65,535 stands
+// for that many and more. Its text is the numbers with spaces between, "-9" for
+// nine hours without events, and nothing for the rest of such hours.
+type Hours [168]uint16
+
+// MarshalText writes the text.
+func (h Hours) MarshalText() ([]byte, error) {
+	var out []byte
+	none := 0
+	for _, n := range h {
+		if n == 0 {
+			none++
+			continue
+		}
+		if len(out) > 0 {
+			out = append(out, ' ')
+		}
+		if none > 0 {
+			out = append(strconv.AppendInt(out, int64(-none), 10), ' ')
+			none = 0
+		}
+		out = strconv.AppendUint(out, uint64(n), 10)
+	}
+	return out, nil
+}
+
+// UnmarshalText reads the text.
+func (h *Hours) UnmarshalText(text []byte) error {
+	*h = Hours{}
+	i := 0
+	for word := range bytes.SplitSeq(text, []byte(" ")) {
+		if len(text) == 0 {
+			break
+		}
+		n, err := strconv.Atoi(string(word))
+		switch {
+		case err != nil || n == 0 || n > maxHour || n < -len(h):
+			return fmt.Errorf("%.20q is no number of events", word)
+		case n < 0:
+			i -= n
+		case i < len(h):
+			h[i] = uint16(n)
+			i++
+		default:
+			return fmt.Errorf("more than %d hours", len(h))
+		}
+	}
+	return nil
 }
 
 // Day is the numbers of one day.
@@ -227,7 +278,7 @@ type line struct {
 func Read(r io.Reader) (*State, error) {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, fmt.Errorf("%w: %w", ErrState, plain(err))
 	}
 	defer z.Close()
 	d := json.NewDecoder(io.LimitReader(z, 512<<20))
@@ -239,7 +290,7 @@ func Read(r io.Reader) (*State, error) {
 	case h.Version != Version && h.Version != 0 && (err == nil || errors.As(err, &wrong)):
 		return nil, fmt.Errorf("%w of this program: the file has version %d, this program reads version %d", ErrState, h.Version, Version)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, fmt.Errorf("%w: %w", ErrState, plain(err))
 	case h.Format != format || h.Version != Version:
 		return nil, fmt.Errorf("%w: it does not begin with format and version", ErrState)
 	case h.Count < 0 || h.Count > maxPrincipals:
@@ -251,8 +302,12 @@ func Read(r io.Reader) (*State, error) {
 	words := intern{}
 	for n := range h.Count {
 		l := line{Principal: newPrincipal("")}
-		if err := d.Decode(&l); err != nil {
-			return nil, fmt.Errorf("%w: principal %d of %d: %w", ErrState, n+1, h.Count, err)
+		err := d.Decode(&l)
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: principal %d of %d: %w", ErrState, n+1, h.Count, plain(err))
 		}
 		if s.Principals[l.Key] != nil || !l.ok() {
 			return nil, fmt.Errorf("%w: principal %d, %.200q, is damaged", ErrState, n+1, l.Key)
@@ -271,6 +326,19 @@ func Read(r io.Reader) (*State, error) {
 	return s, nil
 }
 
+// plain says in the words of whoever has the file what is wrong with it.
+func plain(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the file is cut short")
+	case errors.Is(err, io.EOF):
+		return errors.New("the file is empty")
+	case errors.Is(err, zstd.ErrMagicMismatch):
+		return errors.New("the file is not compressed with zstd")
+	}
+	return err
+}
+
 // ok reports whether a line can be one that Write wrote.
 func (l *line) ok() bool {
 	p := l.Principal
@@ -285,7 +353,7 @@ func (l *line) ok() bool {
 
 // Write writes a state file. Equal states give equal bytes.
 func (s *State) Write(w io.Writer) error {
-	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		return fmt.Errorf("write baseline state: %w", err)
 	}

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -52,7 +54,7 @@ func (f *baselineFlags) open(a *App) error {
 	if f.threshold <= 0 {
 		return usageErrorf("--baseline-threshold %g: want more than 0", f.threshold)
 	}
-	state, err := readState(f.state)
+	state, err := a.readState(f.state, relearn)
 	if err != nil {
 		return err
 	}
@@ -111,16 +113,22 @@ func (f *baselineFlags) finish(a *App, emit func(*finding.Finding) error) error 
 	return nil
 }
 
-func readState(name string) (*baseline.State, error) {
+// relearn is what to do where a state cannot be read.
+const relearn = "learn it anew with 'bartizan detect baseline learn LOGS --state NEWFILE'"
+
+// readState reads a state file; hint says what to do where that is none.
+func (a *App) readState(name, hint string) (*baseline.State, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("open baseline state: %w", err), Hint: "make one with 'bartizan detect baseline learn LOGS --state " + name + "'"}
 	}
 	defer file.Close()
+	a.boundMemory()
 	s, err := baseline.Read(file)
 	if err != nil {
-		return nil, &Error{Code: ExitIncomplete, Err: fmt.Errorf("read %s: %w", name, err), Hint: "learn it anew with 'bartizan detect baseline learn'"}
+		return nil, &Error{Code: ExitIncomplete, Err: fmt.Errorf("read %s: %w", name, err), Hint: hint}
 	}
+	runtime.GC() // what reading took does not count as what a command needs
 	return s, nil
 }
 
@@ -168,52 +176,64 @@ week. A state file that exists is added to: give every log once.`,
 		if name == "" {
 			return usageErrorf("learn needs --state FILE, the file to write")
 		}
-		state := baseline.New()
-		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-			if state, err = readState(name); err != nil {
-				return err
-			}
-			a.notef("adding to %s: %d events of %d days", name, state.Events, state.Days())
-		}
-		engine, err := sigma.Compile(nil, sigma.Options{Fields: append(detect.Fields(), baseline.Fields()...)})
-		if err != nil {
-			return err
-		}
-		sources, err := a.logSources(c.Context(), args, live)
-		if err != nil {
-			return err
-		}
-		inTime(sources)
-		problems := &problemList{a: a}
-		learner := baseline.NewLearner(state)
-		stats, err := detect.Run(c.Context(), sources, engine, detect.Options{
-			Problem: problems.add, Skipped: problems.skip,
-			Gather: func() detect.Gatherer { return learner.Extractor() },
-		}, func(*detect.Match) error { return nil })
-		if err != nil {
-			return stopped("learn", err)
-		}
-		learner.Finish()
-		if err := writeState(name, state); err != nil {
-			return err
-		}
-		a.notef("learned from %d events; %s now holds %d events of %d principals over %d days", stats.Events, name, state.Events, len(state.Principals), state.Days())
-		if state.LeftOut > 0 {
-			a.warnf("%d events of principals beyond the first 20,000 were left out", state.LeftOut)
-		}
-		if d := state.Days(); d < 7 {
-			a.warnf("%d days are few: principals are judged from 7 days on, their hours of the week from %d weeks on", d, baseline.MinWeeks)
-		}
-		for _, line := range problems.summary(stats.Malformed) {
-			a.warnf("%s", report.Plain(line))
-		}
-		if stats.Malformed > 0 {
-			return errIncomplete
-		}
-		a.notef("next: bartizan detect LOGS --baseline-state %s", name)
-		return nil
+		return a.learn(c.Context(), args, live, name)
 	}
 	return c
+}
+
+// learn adds logs to the state file of a name, or makes it.
+func (a *App) learn(ctx context.Context, args []string, live *logBucket, name string) error {
+	state := baseline.New()
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		if state, err = a.readState(name, "move it away or name another file with --state, and learn anew from all logs"); err != nil {
+			return err
+		}
+		a.notef("adding to %s: %d events of %d days", name, state.Events, state.Days())
+	}
+	engine, err := sigma.Compile(nil, sigma.Options{Fields: append(detect.Fields(), baseline.Fields()...)})
+	if err != nil {
+		return err
+	}
+	sources, err := a.logSources(ctx, args, live)
+	if err != nil {
+		return err
+	}
+	inTime(sources)
+	a.boundMemory()
+	problems := &problemList{a: a}
+	learner := baseline.NewLearner(state)
+	m := newMeter(a)
+	stats, err := detect.Run(ctx, sources, engine, detect.Options{
+		Problem: problems.add, Skipped: problems.skip,
+		Gather:   func() detect.Gatherer { return learner.Extractor() },
+		Progress: func(done int, s detect.Stats) { m.learned(done, len(sources), s) },
+	}, func(*detect.Match) error { return nil })
+	m.done()
+	switch {
+	case errors.Is(err, context.Canceled):
+		return incompleteErrorf("learn: interrupted before the logs were read to their end; %s is as it was", name)
+	case err != nil:
+		return stopped("learn", err)
+	}
+	learner.Finish()
+	if err := writeState(name, state); err != nil {
+		return err
+	}
+	a.notef("learned from %d events; %s now holds %d events of %d principals over %d days", stats.Events, name, state.Events, len(state.Principals), state.Days())
+	if state.LeftOut > 0 {
+		a.warnf("%d events of principals beyond the first 20,000 were left out", state.LeftOut)
+	}
+	if d := state.Days(); d < 7 {
+		a.warnf("%d days are few: principals are judged from 7 days on, their hours of the week from %d weeks on", d, baseline.MinWeeks)
+	}
+	for _, line := range problems.summary(stats.Malformed) {
+		a.warnf("%s", report.Plain(line))
+	}
+	if stats.Malformed > 0 {
+		return errIncomplete
+	}
+	a.notef("next: bartizan detect LOGS --baseline-state %s", name)
+	return nil
 }
 
 // writeState writes a state beside its place and renames it.
@@ -227,7 +247,12 @@ func writeState(name string, s *baseline.State) error {
 	if err := s.Write(tmp); err != nil {
 		return incompleteErrorf("%w", err)
 	}
-	if err := errors.Join(tmp.Chmod(0o600), tmp.Close(), os.Rename(tmp.Name(), name)); err != nil {
+	// The old file goes only when the new one is whole.
+	err = errors.Join(tmp.Chmod(0o600), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
 		return incompleteErrorf("write %s: %w", name, err)
 	}
 	return nil
@@ -250,7 +275,7 @@ func newBaselineShowCommand(a *App) *cobra.Command {
 		if err := out.parse(); err != nil {
 			return err
 		}
-		s, err := readState(name)
+		s, err := a.readState(name, relearn)
 		if err != nil {
 			return err
 		}

@@ -69,6 +69,13 @@ func (m *meter) detected(done, sources int, s detect.Stats) {
 	m.draw(float64(done)/float64(max(sources, 1)), fmt.Sprintf("%d of %d files, %d events, %d matches", done, sources, s.Events, s.Matches))
 }
 
+// learned shows the same where nothing is matched.
+func (m *meter) learned(done, sources int, s detect.Stats) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.draw(float64(done)/float64(max(sources, 1)), fmt.Sprintf("%d of %d files, %d events", done, sources, s.Events))
+}
+
 // draw shows a share of the work, from 0 to 1, if the last time is long enough ago.
 func (m *meter) draw(share float64, text string) {
 	if m.app.quiet {
