@@ -39,7 +39,7 @@ func TestIndexedEqualsPlain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range append(sources, sources...) { // and once more, when all is known
+		for _, s := range slices.Repeat(sources, 3) { // once more when all is known, and with what that leaves
 			if _, err := r.Read(context.Background(), s); err != nil {
 				t.Fatal(err)
 			}

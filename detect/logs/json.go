@@ -185,7 +185,7 @@ func (p *jsonReader) object() error {
 	if p.pos+16 > p.end {
 		p.fill()
 	}
-	if p.descends() {
+	if p.top() != '[' && p.descends() {
 		return nil
 	}
 	e := p.events[0]

@@ -23,9 +23,16 @@ type contexts struct {
 
 // context is what is known of one sum.
 type context struct {
-	sum   uint64
-	rules []*Rule
-	sure  []bool // by rule: matches
+	sum     uint64
+	reduced bool
+	rules   []candidate
+}
+
+// candidate is a rule that can match, and what is left to ask of an event.
+type candidate struct {
+	rule *Rule
+	sure bool    // nothing: it matches
+	ask  []*expr // one of these must hold
 }
 
 // A table that seldom knows an event rests, longer each time.
@@ -51,16 +58,16 @@ func newContexts(s *event.Schema) *contexts {
 	return c
 }
 
-// candidates returns the rules that the event's context leaves, in order, and
-// which of them match. ok is false where the table is not asked.
-func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) {
+// candidates returns the rules that the event's context leaves, in order. ok is
+// false where the table is not asked.
+func (c *contexts) candidates(m *Matcher) (rules []candidate, ok bool) {
 	if c.rest > 0 {
 		c.rest--
-		return nil, nil, false
+		return nil, false
 	}
 	sum, ok := m.event.Sum(c.seed, c.slots)
 	if !ok {
-		return nil, nil, false
+		return nil, false
 	}
 	sum = max(sum, 1) // 0 is an empty place
 	if c.table == nil {
@@ -76,30 +83,103 @@ func (c *contexts) candidates(m *Matcher) (rules []*Rule, sure []bool, ok bool) 
 		m.event.Lazy(c.rest == 0 && c.met > contextTest/2)
 		c.asked, c.met = 0, 0
 		if c.rest > 0 {
-			return nil, nil, false
+			return nil, false
 		}
 	}
 	places := &c.table[sum&(1<<contextBits-1)]
 	for i := range places {
-		if places[i].sum == sum {
-			c.met++
-			return places[i].rules, places[i].sure, true
+		at := &places[i]
+		if at.sum != sum {
+			continue
 		}
+		c.met++
+		rules = at.rules
+		if !at.reduced {
+			c.reduce(m, at)
+		}
+		return rules, true
 	}
 	places[1] = places[0]
-	places[0] = context{sum: sum}
 	at := &places[0]
+	*at = context{sum: sum}
 	for _, r := range m.trail.first(m) {
 		truth := no
 		for _, e := range r.conditions {
 			truth = max(truth, e.partial(m, c.known))
 		}
 		if truth != no {
-			at.rules, at.sure = append(at.rules, r), append(at.sure, truth == yes)
+			at.rules = append(at.rules, candidate{r, truth == yes, r.conditions})
 		}
 	}
-	if rules, sure = at.rules, at.sure; m.event.Cut() {
-		*at = context{} // what was not looked at decides nothing about the next
+	rules = at.rules
+	c.forgetCut(m, at)
+	return rules, true
+}
+
+// reduce leaves of the conditions what the context does not decide. It is worth
+// its time for a context that is met a second time.
+func (c *contexts) reduce(m *Matcher, at *context) {
+	at.reduced = true
+	for i := range at.rules {
+		r := &at.rules[i]
+		if r.sure {
+			continue
+		}
+		r.ask = nil
+		for _, e := range r.rule.conditions {
+			if truth, rest := e.reduce(m, c.known); truth == unknown {
+				r.ask = append(r.ask, rest)
+			}
+		}
 	}
-	return rules, sure, true
+	c.forgetCut(m, at)
+}
+
+// forgetCut forgets a context that was found with an event that was not looked at
+// whole: that decides nothing about the next.
+func (c *contexts) forgetCut(m *Matcher, at *context) {
+	if m.event.Cut() {
+		*at = context{}
+	}
+}
+
+// reduce evaluates a condition where only some fields are known, and returns what
+// is left to ask where that does not decide.
+func (e *expr) reduce(m *Matcher, known []bool) (truth, *expr) {
+	switch e.op {
+	case opItem:
+		return e.partial(m, known), e
+	case opNamed:
+		return e.kids[0].reduce(m, known)
+	case opNot:
+		t, rest := e.kids[0].reduce(m, known)
+		if t != unknown {
+			return -t, nil
+		}
+		return unknown, &expr{op: opNot, fast: []*expr{rest}}
+	}
+	left := &expr{op: e.op, n: e.n}
+	for _, k := range e.fast {
+		switch t, rest := k.reduce(m, known); {
+		case t == unknown:
+			left.fast = append(left.fast, rest)
+		case t == yes && e.op == opOr, t == no && e.op == opAnd:
+			return t, nil
+		case t == yes && e.op == opCount:
+			left.n--
+		}
+	}
+	switch {
+	case e.op == opCount && left.n <= 0:
+		return yes, nil
+	case e.op == opCount && len(left.fast) < left.n:
+		return no, nil
+	case len(left.fast) > 1, e.op == opCount && len(left.fast) == 1:
+		return unknown, left
+	case len(left.fast) == 1:
+		return unknown, left.fast[0]
+	case e.op == opAnd:
+		return yes, nil
+	}
+	return no, nil
 }

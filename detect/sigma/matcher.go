@@ -44,15 +44,19 @@ func (g *Engine) Matcher() *Matcher {
 func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 	m.begin(e)
 	rules := m.engine.byKind[e.Kind]
-	var sure []bool
 	if e.Kind == event.CloudTrail {
-		var known bool
-		if rules, sure, known = m.contexts.candidates(m); !known {
-			rules = m.trail.candidates(m)
+		if left, ok := m.contexts.candidates(m); ok {
+			for i := range left {
+				if c := &left[i]; c.sure || m.anyOf(c.ask) {
+					hit(c.rule)
+				}
+			}
+			return
 		}
+		rules = m.trail.candidates(m)
 	}
-	for i, r := range rules {
-		if sure != nil && sure[i] || m.matches(r) {
+	for _, r := range rules {
+		if m.anyOf(r.conditions) {
 			hit(r)
 		}
 	}
@@ -61,7 +65,7 @@ func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 // Matches reports whether one rule matches the event.
 func (m *Matcher) Matches(r *Rule, e *event.Event) bool {
 	m.begin(e)
-	return m.matches(r)
+	return m.anyOf(r.conditions)
 }
 
 // maxSearching is how much all expressions together look at in one event: sixty
@@ -83,8 +87,9 @@ func (m *Matcher) search(re *expression, text []byte) bool {
 	return re.run(text)
 }
 
-func (m *Matcher) matches(r *Rule) bool {
-	for _, c := range r.conditions {
+// anyOf reports whether one of the conditions holds.
+func (m *Matcher) anyOf(conditions []*expr) bool {
+	for _, c := range conditions {
 		if c.eval(m) {
 			return true
 		}
