@@ -8,9 +8,14 @@
 // # Caveats
 //
 // Account root users count only where the rule says so; service-linked roles
-// never do, because only their service can use them. Denies of a resource's own
-// policy count where the rule names that resource. Access that only the policy
-// of a resource gives is asked for the principals that it names.
+// never do, because only their service can use them, nor do services themselves.
+// Access to a resource that the rule names and the estate holds, and access that
+// any resource gives by itself (by its policy, a grant or an access control list),
+// is proven with the whole stack of policies, for every principal and for all
+// callers from outside; a resource whose policy was not read makes the rule
+// unknown. Elsewhere a resource is taken to leave the decision to the account. The
+// policy of a resource is taken to decide about that
+// resource and, of a bucket, its objects.
 package guardrail
 
 import (
@@ -100,19 +105,32 @@ type Violation struct {
 // Check proves a compiled rule over all principals of an estate. It returns the
 // violations sorted by principal, and how many principals were asked.
 func Check(inv *inventory.Inventory, r *Rule) (found []Violation, asked int) {
+	targets, unread := r.targets(inv)
 	m := &memory{personal: map[*identity.Document]bool{}, answers: map[string]prove.Answer{}}
 	for _, p := range inv.Principals {
 		if !r.means(p) {
 			continue
 		}
 		asked++
-		if v, bad := check(inv, r, p, m); bad {
+		if v, bad := check(inv, r, p, m, targets); bad {
 			found = append(found, v)
 		}
 	}
-	found = append(found, outside(inv, r)...)
+	found = append(found, outside(inv, r, targets)...)
+	if len(unread) > 0 {
+		found = append(found, Violation{Principal: everybody, Verdict: prove.Unknown, Reason: "could not be read: " + listed(unread)})
+	}
 	slices.SortStableFunc(found, func(a, b Violation) int { return strings.Compare(a.Principal, b.Principal) })
 	return found, asked
+}
+
+// listed joins reasons, of many the first.
+func listed(reasons []string) string {
+	const most = 3
+	if len(reasons) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(reasons[:most], "; "), len(reasons)-most)
+	}
+	return strings.Join(reasons, "; ")
 }
 
 // means reports whether a rule is about a principal.
@@ -128,7 +146,7 @@ func (r *Rule) means(p *inventory.Principal) bool {
 	return true
 }
 
-func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal, m *memory) (Violation, bool) {
+func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal, m *memory, targets []*target) (Violation, bool) {
 	v := Violation{Principal: p.ARN}
 	stack := inv.Stack(p, p.ARN)
 	if p.Kind == inventory.Root {
@@ -136,11 +154,11 @@ func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal, m *memory)
 	}
 	own := identity.Stack{Identity: stack.Identity, Boundaries: stack.Boundaries, ServiceControl: stack.ServiceControl}
 	missing := slices.Clone(p.Missing)
-	if r.mayAllow(own.Identity) {
+	if p.Kind == inventory.Root || r.mayAllow(p.Policies) {
 		if why := inv.ControlMissing(p); why != "" {
 			missing = append(missing, why)
 		}
-		for _, resource := range orAll(r.Resources) {
+		for _, resource := range r.elsewhere(inv) {
 			a := m.grants(inv, r, p, &own, resource)
 			if p.Kind == inventory.Root && a.Verdict == prove.Yes {
 				a = confirmRoot(p, a, &own)
@@ -163,7 +181,7 @@ func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal, m *memory)
 			return v, true
 		}
 	}
-	if found, bad := byResource(inv, r, p); bad {
+	if found, bad := byResource(inv, r, p, targets); bad {
 		return found, true
 	}
 	if len(p.Missing) > 0 {
@@ -183,9 +201,6 @@ type memory struct {
 // grants asks the prover about one principal and one resource.
 func (m *memory) grants(inv *inventory.Inventory, r *Rule, p *inventory.Principal, own *identity.Stack, resource string) prove.Answer {
 	personal := p.Kind == inventory.Root
-	if res, ok := inv.Resource(resource); ok && res.Policy != nil {
-		personal = true
-	}
 	var key strings.Builder
 	key.WriteString(resource)
 	note := func(docs []*identity.Document) {
@@ -210,7 +225,7 @@ func (m *memory) grants(inv *inventory.Inventory, r *Rule, p *inventory.Principa
 			return a
 		}
 	}
-	a := r.ask(own, resource, r.bind(inv, p, resource))
+	a := r.ask(own, resource, r.bind(inv, p))
 	if !personal {
 		if a.Witness != nil { // what describes the caller is not the next one's
 			w := *a.Witness
@@ -307,10 +322,10 @@ func orAll(list []string) []string {
 }
 
 // mayAllow tells quickly whether a policy allows any of the actions at all.
-func (r *Rule) mayAllow(docs []*identity.Document) bool {
-	for _, d := range docs {
-		for _, s := range d.Policy.Statements {
-			if s.Effect == identity.Allow && r.concerns(s) {
+func (r *Rule) mayAllow(policies []inventory.Attachment) bool {
+	for i := range policies {
+		for _, s := range policies[i].Policy.Statements {
+			if s.Effect == identity.Allow && concerns(s, r.actions) {
 				return true
 			}
 		}
@@ -318,12 +333,13 @@ func (r *Rule) mayAllow(docs []*identity.Document) bool {
 	return false
 }
 
-func (r *Rule) concerns(s *identity.Statement) bool {
+// concerns tells quickly whether a statement is about any of the actions.
+func concerns(s *identity.Statement, actions []string) bool {
 	if s.Action == nil {
 		return true
 	}
 	for _, pattern := range s.Action.Texts() {
-		if slices.ContainsFunc(r.actions, func(a string) bool { return identity.MatchAction(pattern, a) }) {
+		if slices.ContainsFunc(actions, func(a string) bool { return identity.MatchAction(pattern, a) }) {
 			return true
 		}
 	}
@@ -331,9 +347,9 @@ func (r *Rule) concerns(s *identity.Statement) bool {
 }
 
 // bind is a policy that holds a proof to the requests of one principal under the
-// rule's conditions, less what the policy of a named resource denies it. It
-// stands as one more level of control policies, each of which must allow.
-func (r *Rule) bind(inv *inventory.Inventory, p *inventory.Principal, resource string) *identity.Document {
+// rule's conditions. It stands as one more level of control policies, each of
+// which must allow.
+func (r *Rule) bind(inv *inventory.Inventory, p *inventory.Principal) *identity.Document {
 	// The prover knows no root users: theirs are found as any principal's of the
 	// account, and confirmed.
 	is := &identity.Condition{Operator: "StringEquals", Keys: []*identity.ConditionKey{{Name: "aws:PrincipalAccount", List: *identity.NewList(p.Account)}}}
@@ -359,19 +375,9 @@ func (r *Rule) bind(inv *inventory.Inventory, p *inventory.Principal, resource s
 	}
 	policy := &identity.Policy{Version: &identity.Value{Text: identity.Version2012}}
 	policy.Statements = append(policy.Statements, &identity.Statement{Effect: identity.Allow, Action: identity.NewList("*"), Resource: identity.NewList("*"), HasCondition: true, Conditions: joined(is, r.conditions)})
-	if res, ok := inv.Resource(resource); ok && res.Policy != nil {
-		for _, s := range res.Policy.Policy.Statements {
-			if s.Effect != identity.Deny || !denies(s, p) {
-				continue
-			}
-			c := *s
-			c.Principal, c.NotPrincipal, c.Node, c.Index = nil, nil, nil, len(policy.Statements)
-			policy.Statements = append(policy.Statements, &c)
-		}
-	}
 	d, err := identity.Compile(policy, identity.ServiceControlPolicy, "guardrail")
 	if err != nil {
-		return everything[0] // a deny that cannot stand there is left out: the answer is then too careful
+		return everything[0] // asks about everybody: the answer is then only more careful
 	}
 	return d
 }
@@ -391,27 +397,6 @@ func joined(is *identity.Condition, more []*identity.Condition) []*identity.Cond
 		out = append(out, c)
 	}
 	return out
-}
-
-// denies reports whether a deny of a resource's policy is about a principal.
-func denies(s *identity.Statement, p *inventory.Principal) bool {
-	has := func(el *identity.Principal) bool {
-		if el.Everyone {
-			return true
-		}
-		for _, e := range el.Entries {
-			for _, t := range e.Texts() {
-				if e.Type == identity.PrincipalAWS && (t == "*" || t == p.ARN || t == p.Account || strings.HasSuffix(t, ":iam::"+p.Account+":root")) {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	if s.NotPrincipal != nil {
-		return !has(s.NotPrincipal)
-	}
-	return s.Principal != nil && has(s.Principal)
 }
 
 // requestOf is a witness as a request of the principal itself, with what the
@@ -458,127 +443,4 @@ func refs(list []identity.StatementRef) []string {
 		out = append(out, fmt.Sprintf("%s %s[%d]", ref.Layer, ref.Policy(), ref.Statement.Index))
 	}
 	return out
-}
-
-// byResource asks about access that the policies of resources give a principal
-// by its name.
-func byResource(inv *inventory.Inventory, r *Rule, p *inventory.Principal) (Violation, bool) {
-	v := Violation{Principal: p.ARN}
-	for _, res := range r.resources(inv) {
-		if res.ARN == p.ARN || !slices.ContainsFunc(res.Policy.Policy.Statements, func(s *identity.Statement) bool {
-			return s.Effect == identity.Allow && r.concerns(s) && (s.NotPrincipal != nil || denies(s, p))
-		}) {
-			continue
-		}
-		if found, bad := decide(inv, r, res, func(action, target string) (inventory.Answer, error) { return inv.Decide(p, action, target, nil) }); bad {
-			found.Principal = p.ARN
-			if found.Verdict == prove.Yes {
-				return found, true
-			}
-			v = found
-		}
-	}
-	return v, v.Verdict == prove.Unknown
-}
-
-// outside asks about callers that the estate does not hold. Exceptions can name
-// them too.
-func outside(inv *inventory.Inventory, r *Rule) []Violation {
-	var found []Violation
-	if len(r.Accounts) > 0 {
-		return nil
-	}
-	for _, res := range r.resources(inv) {
-		for _, caller := range inv.Outsiders(res.ARN) {
-			if slices.ContainsFunc(r.Except, func(e string) bool { return identity.Match(e, caller) }) {
-				continue
-			}
-			if c, err := identity.ParseCaller(caller); err != nil || c.Kind == identity.ServiceCaller {
-				continue
-			}
-			v, bad := decide(inv, r, res, func(action, target string) (inventory.Answer, error) {
-				return inv.DecideAs(nil, caller, action, target, nil)
-			})
-			if bad {
-				v.Principal = caller
-				found = append(found, v)
-			}
-		}
-	}
-	return found
-}
-
-// resources lists the resources with a policy that a rule names.
-func (r *Rule) resources(inv *inventory.Inventory) []*inventory.Resource {
-	var list []*inventory.Resource
-	for _, res := range inv.Resources {
-		if res.Policy == nil || !slices.ContainsFunc(res.Policy.Policy.Statements, func(s *identity.Statement) bool { return s.Effect == identity.Allow && r.concerns(s) }) {
-			continue
-		}
-		if len(r.targets(res)) > 0 {
-			list = append(list, res)
-		}
-	}
-	return list
-}
-
-// targets are the ARNs to ask about: the resource itself, and for a bucket what
-// the rule or the policy names in it.
-func (r *Rule) targets(res *inventory.Resource) []string {
-	candidates := []string{res.ARN}
-	if res.Type == "AWS::S3::Bucket" {
-		candidates = append(candidates, res.ARN+"/example")
-		for _, s := range res.Policy.Policy.Statements {
-			if s.Resource == nil {
-				continue
-			}
-			for _, t := range s.Resource.Texts() {
-				if strings.HasPrefix(t, res.ARN+"/") && !strings.Contains(t, "${") {
-					candidates = append(candidates, strings.NewReplacer("*", "example", "?", "x").Replace(t))
-				}
-			}
-		}
-		for _, t := range r.Resources {
-			if strings.HasPrefix(t, res.ARN+"/") {
-				candidates = append(candidates, strings.NewReplacer("*", "example", "?", "x").Replace(t))
-			}
-		}
-	}
-	return slices.DeleteFunc(candidates, func(c string) bool {
-		return !slices.ContainsFunc(orAll(r.Resources), func(p string) bool { return identity.MatchResource(p, c) })
-	})
-}
-
-func decide(inv *inventory.Inventory, r *Rule, res *inventory.Resource, ask func(action, target string) (inventory.Answer, error)) (Violation, bool) {
-	var maybe *Violation
-	for _, action := range r.actions {
-		if !slices.ContainsFunc(res.Policy.Policy.Statements, func(s *identity.Statement) bool {
-			return s.Effect == identity.Allow && (s.Action == nil || slices.ContainsFunc(s.Action.Texts(), func(p string) bool { return identity.MatchAction(p, action) }))
-		}) {
-			continue
-		}
-		for _, target := range r.targets(res) {
-			a, err := ask(action, target)
-			if err != nil || a.Outcome != identity.Allowed && a.Outcome != identity.Unknown {
-				continue
-			}
-			v := Violation{Witness: a.Request, By: refs(a.Statements)}
-			if a.Outcome == identity.Allowed && len(r.conditions) == 0 {
-				v.Verdict = prove.Yes
-				return v, true
-			}
-			v.Verdict = prove.Unknown
-			v.Reason = "it depends on " + strings.Join(append(slices.Clone(a.MissingContext), a.Missing...), ", ")
-			if a.Outcome == identity.Allowed {
-				v.Reason = "whether the rule's conditions hold for access by the policy of " + res.ARN
-			}
-			if maybe == nil {
-				maybe = &v
-			}
-		}
-	}
-	if maybe != nil {
-		return *maybe, true
-	}
-	return Violation{}, false
 }

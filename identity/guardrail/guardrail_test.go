@@ -29,10 +29,20 @@ func user(t *testing.T, name, statements, more string) *estate.Resource {
 		fmt.Sprintf(`{"UserName":%q,"Path":"/","UserPolicyList":[{"PolicyName":"own","PolicyDocument":{"Version":"2012-10-17","Statement":[%s]}}]%s}`, name, statements, more))
 }
 
+func role(t *testing.T, name, statements string) *estate.Resource {
+	return res(t, "AWS::IAM::Role", name, "arn:aws:iam::"+acct+":role/"+name,
+		fmt.Sprintf(`{"RoleName":%q,"Path":"/","RoleId":"AROA%s","AssumeRolePolicyDocument":{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}},"RolePolicyList":[{"PolicyName":"own","PolicyDocument":{"Version":"2012-10-17","Statement":[%s]}}]}`, name, name, statements))
+}
+
 // Each row is an estate of one user (and perhaps a bucket) and whether the rule
 // holds for it.
 func TestCheck(t *testing.T) {
 	const all = `{"Effect":"Allow","Action":"*","Resource":"*"}`
+	const idle = `{"Effect":"Allow","Action":"ec2:*","Resource":"*"}`
+	byName := func(more string) string {
+		return `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/u"},"Action":"s3:GetObject",` + more + `}}`
+	}
+	get := guardrail.Rule{Name: "payroll", Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::b/*"}}
 	stop := guardrail.Rule{Name: "keep trails", Actions: []string{"cloudtrail:StopLogging", "cloudtrail:DeleteTrail"}}
 	bucket := func(policy string) *estate.Resource {
 		return res(t, "AWS::S3::Bucket", "b", "arn:aws:s3:::b", fmt.Sprintf(`{"Name":"b","GetBucketPolicy":{"Policy":%q}}`, policy))
@@ -65,13 +75,49 @@ func TestCheck(t *testing.T) {
 		{"a condition of the rule that the policy allows", guardrail.Rule{Name: "x", Actions: stop.Actions, When: map[string]map[string]any{"Bool": {"aws:MultiFactorAuthPresent": "false"}}},
 			[]*estate.Resource{user(t, "u", all, "")}, "user/u yes"},
 		{"only some resources are meant", guardrail.Rule{Name: "x", Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::secret/*"}},
-			[]*estate.Resource{user(t, "u", `{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::open/*"}`, "")}, ""},
+			[]*estate.Resource{user(t, "u", `{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::open/*"}`, ""), res(t, "AWS::S3::Bucket", "secret", "arn:aws:s3:::secret", `{"Name":"secret"}`)}, ""},
+		{"of a bucket that the estate does not hold nobody knows the policy", guardrail.Rule{Name: "x", Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::secret/*"}},
+			[]*estate.Resource{user(t, "u", `{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::open/*"}`, "")}, "* unknown"},
 		{"the bucket's policy denies", guardrail.Rule{Name: "x", Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::b/*"}},
 			[]*estate.Resource{user(t, "u", all, ""), bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/*","Condition":{"StringNotLike":{"aws:PrincipalArn":"*:role/reader"}}}}`)}, ""},
 		{"the bucket's policy allows by name", guardrail.Rule{Name: "x", Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::b/*"}},
 			[]*estate.Resource{user(t, "u", `{"Effect":"Allow","Action":"ec2:*","Resource":"*"}`, ""), bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/u"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}`)}, "user/u yes"},
 		{"the bucket's policy lets in an account outside", guardrail.Rule{Name: "x", Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::b/*"}},
 			[]*estate.Resource{bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"555566667777"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}`)}, "root yes"},
+		// All of these hold for some request, of which the first example that comes to mind is not one.
+		{"a pattern of objects that only some names match", get, []*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/??/*.csv"`))}, "user/u yes"},
+		{"another pattern of objects than the rule's", guardrail.Rule{Name: "x", Actions: get.Actions, Resources: []string{"arn:aws:s3:::b/secret/*"}},
+			[]*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/public/*"`))}, ""},
+		{"a pattern that meets the rule's half way", guardrail.Rule{Name: "x", Actions: get.Actions, Resources: []string{"arn:aws:s3:::b/secret/*"}},
+			[]*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/*/key"`))}, "user/u yes"},
+		{"all but what the policy leaves out", get, []*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"NotResource":["arn:aws:s3:::b","arn:aws:s3:::b/e*"]`))}, "user/u yes"},
+		{"a condition that some requests meet", get, []*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/*","Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"}}`))}, "user/u yes"},
+		{"a condition that none meets", get, []*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/*","Condition":{"StringEquals":{"aws:username":"v"}}`))}, ""},
+		{"a key that only services send", get, []*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/*","Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:s3:::c"}}`))}, ""},
+		{"a key that the action does not have", get, []*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/*","Condition":{"StringEquals":{"s3:prefix":"x"}}`))}, ""},
+		{"the rule's condition and the policy's exclude each other", guardrail.Rule{Name: "x", Actions: get.Actions, Resources: get.Resources, When: map[string]map[string]any{"Bool": {"aws:SecureTransport": "false"}}},
+			[]*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}`))}, ""},
+		{"the rule's condition and the policy's go together", guardrail.Rule{Name: "x", Actions: get.Actions, Resources: get.Resources, When: map[string]map[string]any{"Bool": {"aws:MultiFactorAuthPresent": "false"}}},
+			[]*estate.Resource{user(t, "u", idle, ""), bucket(byName(`"Resource":"arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}`))}, "user/u yes"},
+		{"everyone, less what the user's own policy denies", get, []*estate.Resource{user(t, "u", `{"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::b/*"}`, ""),
+			bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{"StringEquals":{"aws:PrincipalAccount":"111122223333"}}}}`)}, ""},
+		{"everyone of the account", get, []*estate.Resource{user(t, "u", idle, ""),
+			bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{"StringEquals":{"aws:PrincipalAccount":"111122223333"}}}}`)}, "user/u yes"},
+		{"a session of a role that the policy names", get, []*estate.Resource{role(t, "r", idle), bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:sts::111122223333:assumed-role/r/ci"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}`)}, "role/r yes"},
+		{"everybody, with a key that anybody can send", get, []*estate.Resource{bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{"StringLike":{"aws:Referer":"https://example.com/*"}}}}`)}, "* yes"},
+		{"an account outside, less its role that is excepted", guardrail.Rule{Name: "x", Actions: get.Actions, Resources: get.Resources, Except: []string{"arn:aws:iam::555566667777:role/partner"}},
+			[]*estate.Resource{bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"555566667777"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::555566667777:role/part*"}}}}`)}, "root yes"},
+		{"and only that role", guardrail.Rule{Name: "x", Actions: get.Actions, Resources: get.Resources, Except: []string{"arn:aws:iam::555566667777:role/partner"}},
+			[]*estate.Resource{bucket(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"555566667777"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::555566667777:role/partner"}}}}`)}, ""},
+		{"an access control list", get, []*estate.Resource{res(t, "AWS::S3::Bucket", "b", "arn:aws:s3:::b", `{"Name":"b","GetBucketAcl":{"Grants":[{"Grantee":{"Type":"Group","URI":"http://acs.amazonaws.com/groups/global/AllUsers"},"Permission":"READ"}]}}`)}, "* yes"},
+		{"a grant of a key", guardrail.Rule{Name: "x", Actions: []string{"kms:Decrypt"}}, []*estate.Resource{user(t, "u", idle, ""), res(t, "AWS::KMS::Key", "k", "arn:aws:kms:eu-west-1:111122223333:key/k",
+			`{"KeyId":"k","ListGrants":{"Grants":[{"GranteePrincipal":"arn:aws:iam::111122223333:user/u","Operations":["Decrypt"],"Constraints":{"EncryptionContextEquals":{"app":"x"}}}]}}`)}, "user/u yes"},
+		{"a policy that could not be read", get, []*estate.Resource{user(t, "u", idle, ""), func() *estate.Resource {
+			r := bucket(``)
+			r.Document = map[string]any{"Name": "b"}
+			r.Unknown = []estate.Gap{{Part: "GetBucketPolicy", Operation: "s3:GetBucketPolicy", Reason: "AccessDenied"}}
+			return r
+		}()}, "* unknown"},
 		{"what could not be read is unknown", stop, []*estate.Resource{user(t, "u", `{"Effect":"Allow","Action":"ec2:*","Resource":"*"}`, `,"AttachedManagedPolicies":[{"PolicyArn":"arn:aws:iam::111122223333:policy/gone"}]`)}, "user/u unknown"},
 	} {
 		inv, err := inventory.Load(estate.New(estate.Header{}, c.list, nil))

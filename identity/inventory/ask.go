@@ -142,7 +142,7 @@ func (inv *Inventory) doubt(a *Answer, p *Principal, resource string) {
 		if a.Outcome != identity.ImplicitDeny {
 			a.Missing = append(a.Missing, r.Unsure...)
 		}
-	case !takesPolicy(resource):
+	case !TakesPolicy(resource):
 	default:
 		// With a policy that lets the principal in, would it be allowed?
 		open := *a.Stack
@@ -164,8 +164,8 @@ func (inv *Inventory) doubt(a *Answer, p *Principal, resource string) {
 // letsIn is the resource policy that allows most.
 var letsIn = mustCompile(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}`, identity.ResourcePolicy, "the resource's policy")
 
-// takesPolicy reports whether a resource may have a policy of its own.
-func takesPolicy(resource string) bool {
+// TakesPolicy reports whether a resource may have a policy of its own.
+func TakesPolicy(resource string) bool {
 	a, err := arn.Parse(resource)
 	if err != nil {
 		return false
@@ -184,13 +184,18 @@ func delegates(resource string) bool {
 	return err == nil && (a.Service == "kms" && a.ResourceType() == "key" || a.Service == "iam" && a.ResourceType() == "role")
 }
 
-// resourceControlMissing says why the resource control policies are not known.
-func (inv *Inventory) resourceControlMissing(a *Answer) string {
-	service, _, _ := strings.Cut(a.Request.Action, ":")
+// ResourceControlMissing says why the resource control policies for an action on
+// an account's resource are not known; "" means that they are, or that none apply.
+func (inv *Inventory) ResourceControlMissing(action, owner string) string {
+	service, _, _ := strings.Cut(action, ":")
 	if !catalog.Default().SupportsRCP(strings.ToLower(service)) {
 		return ""
 	}
-	return inv.controlMissing(a.Request.ResourceAccount)
+	return inv.controlMissing(owner)
+}
+
+func (inv *Inventory) resourceControlMissing(a *Answer) string {
+	return inv.ResourceControlMissing(a.Request.Action, a.Request.ResourceAccount)
 }
 
 // onBehalf are the keys that only requests have which a service makes for

@@ -120,7 +120,7 @@ func (inv *Inventory) candidates(p *Principal, a *Answer) []candidate {
 	if p != nil && p.Kind != Root {
 		adds(identity.IdentityPolicy, nil, func(s *identity.Stack, d *identity.Document) { s.Identity = append(s.Identity, d) })
 	}
-	if takesPolicy(a.Request.Resource) {
+	if TakesPolicy(a.Request.Resource) {
 		adds(identity.ResourcePolicy, a.Stack.Resource, func(s *identity.Stack, d *identity.Document) { s.Resource = d })
 	}
 	for i, doc := range a.Stack.Boundaries {

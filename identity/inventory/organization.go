@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -137,6 +138,9 @@ func (inv *Inventory) Member(account string) bool {
 	_, found := slices.BinarySearch(inv.Accounts, account)
 	return found
 }
+
+// Members returns the accounts that the organization says it has, sorted.
+func (inv *Inventory) Members() []string { return slices.Sorted(maps.Keys(inv.org.member)) }
 
 // controlMissing says why the control policies of an account are not known; ""
 // means that they are.

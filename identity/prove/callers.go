@@ -1,8 +1,8 @@
 package prove
 
 import (
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/bartizan-security/bartizan/identity"
@@ -12,6 +12,7 @@ import (
 // apart by their Principal elements: one user by name, or all users of an
 // account that are not named, and so on.
 type callerClass struct {
+	name      string // as it was given or named; of an unnamed class an example
 	principal string // one of them, as identity.ParseCaller reads it
 	kind      identity.CallerKind
 	account   string
@@ -32,7 +33,7 @@ func newClass(principal string) *callerClass {
 	if err != nil {
 		return nil
 	}
-	k := &callerClass{principal: principal, kind: c.Kind, account: c.AccountID, cache: map[namingKey]identity.Naming{}}
+	k := &callerClass{name: principal, principal: principal, kind: c.Kind, account: c.AccountID, cache: map[namingKey]identity.Naming{}}
 	if c.Kind == identity.RoleCaller {
 		k.role = principal
 		k.principal = "arn:" + c.Partition + ":sts::" + c.AccountID + ":assumed-role/" + c.Role + "/example"
@@ -182,9 +183,9 @@ var principalKeys = []string{"aws:principalarn", "aws:principalaccount", "aws:pr
 // have no Principal element: there the classes differ only in the keys that
 // describe the principal.
 func (q *question) classes() []*callerClass {
-	m := newMentions(q.policies, q.stacks)
+	m := q.mentions()
 	l := &classList{m: m, sessions: slices.ContainsFunc(q.stacks, func(s *identity.Stack) bool { return len(s.Session) > 0 })}
-	if !m.resource {
+	if !m.resource && !q.exact {
 		byKey := l.sessions
 		for _, k := range principalKeys {
 			byKey = byKey || m.keys[k]
@@ -193,14 +194,19 @@ func (q *question) classes() []*callerClass {
 			l.unnamed(ownerAccount, "user/")
 			return l.list
 		}
-		for _, a := range append(sorted(m.accounts), freshAccount) {
+		for _, a := range append(sorted(m.accounts), q.fresh) {
 			l.account(a, false)
 		}
 		return l.list
 	}
 	// The widest first: its witness is the most telling.
 	l.add("*")
-	l.account(freshAccount, true)
+	l.account(q.fresh, true)
+	for _, a := range q.more {
+		if !m.accounts[a] {
+			l.account(a, true)
+		}
+	}
 	for _, a := range sorted(m.accounts) {
 		l.account(a, true)
 	}
@@ -208,7 +214,7 @@ func (q *question) classes() []*callerClass {
 		l.add(p)
 	}
 	l.add("example.amazonaws.com")
-	l.add("arn:" + m.partition() + ":iam::" + freshAccount + ":saml-provider/example")
+	l.add("arn:" + m.partition() + ":iam::" + q.fresh + ":saml-provider/example")
 	return l.list
 }
 
@@ -272,6 +278,8 @@ type mentions struct {
 	resource   bool // some statement has a Principal element
 	canonical  bool
 }
+
+func (q *question) mentions() *mentions { return newMentions(q.policies, q.stacks) }
 
 func newMentions(policies []*identity.Policy, stacks []*identity.Stack) *mentions {
 	m := &mentions{accounts: map[string]bool{}, principals: map[string]bool{}, keys: map[string]bool{}}
@@ -356,11 +364,4 @@ func (m *mentions) text(s string) {
 	}
 }
 
-func sorted(set map[string]bool) []string {
-	var list []string
-	for s := range set {
-		list = append(list, s)
-	}
-	sort.Strings(list)
-	return list
-}
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }

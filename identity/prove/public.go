@@ -53,7 +53,7 @@ func Public(s Side) Answer {
 	q := newQuestion(&s)
 	nets := q.narrowNetworks()
 	q.only = func(c *callerClass) bool {
-		return c.kind == identity.AnonymousCaller || c.account == freshAccount && c.kind != identity.ProviderCaller
+		return c.kind == identity.AnonymousCaller || c.account == q.fresh && c.kind != identity.ProviderCaller
 	}
 	q.restrict = func(p *problem, _ *callerClass) {
 		for key, within := range trusted {

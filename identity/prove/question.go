@@ -19,10 +19,14 @@ type question struct {
 	controlled bool // control policies take part, which do not bind service-linked roles
 	exact      bool // the stack is all there is, and owner has the resources
 	owner      string
+	fresh      string            // an account that nobody names
+	more       []string          // accounts to ask about although no policy names them
+	names      map[string]string // the condition keys of the policies, as written, by lower case
+	know       func(*callerClass, string) (Values, bool)
 }
 
 func newQuestion(sides ...*Side) *question {
-	q := &question{}
+	q := &question{fresh: freshAccount}
 	for _, s := range sides {
 		q.stacks = append(q.stacks, &s.Stack)
 		q.resource = q.resource || s.Stack.Resource != nil
@@ -70,6 +74,7 @@ func (q *question) confirm(s *Side) func(party, *identity.Request) bool {
 // ask decides a question for every class of callers. The first yes ends it.
 func (q *question) ask(build func(*builder) *formula, confirm func(party, *identity.Request) bool) Answer {
 	info := q.describe()
+	q.names = info.names
 	var unknown string
 	callers := q.callers
 	if callers == nil {
@@ -281,10 +286,33 @@ func (q *question) problem(c *callerClass, o ownership, info *vocabulary) *probl
 		p.variableOf(keyVariable("aws:PrincipalOrgMasterAccountId")).without = language{text(c.account)}
 	}
 	c.settle(p, q.controlled)
+	if q.know != nil {
+		for key := range info.names {
+			if known, ok := q.know(c, key); ok {
+				p.settle(key, known)
+			}
+		}
+	}
 	if q.restrict != nil {
 		q.restrict(p, c)
 	}
 	return p
+}
+
+// settle tells the problem what is known of a key.
+func (p *problem) settle(key string, known Values) {
+	v := p.variableOf(keyVariable(key))
+	switch {
+	case known.Absent:
+		*v = variable{multi: v.multi, absent: true}
+	case known.Is != "":
+		*v = variable{multi: v.multi, required: true, fixed: known.Is}
+	case known.Like != "":
+		v.required, v.within = true, language{wildcard(known.Like)}
+	}
+	if known.Unlike != "" {
+		v.without = append(slices.Clone(v.without), wildcard(known.Unlike))
+	}
 }
 
 // alwaysThere lists the keys that AWS puts into every request.
