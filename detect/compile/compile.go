@@ -67,6 +67,8 @@ type Result struct {
 	Rule *sigma.Rule `json:"-"`
 
 	lacks wildcards // what would make an EventBridge pattern better
+	terms []conj    // the patterns together, not written out
+	kind  event.Kind
 }
 
 // Rules translates compiled rules for a target, in their order. Filters are laid
@@ -109,8 +111,10 @@ func translate(out []Result, target Target) {
 		for i := range out {
 			out[i].openSearch()
 		}
-	default:
+	case EventBridge:
 		onBus(out)
+	default:
+		onStack(out)
 	}
 }
 

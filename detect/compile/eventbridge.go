@@ -78,7 +78,7 @@ func (r *Result) eventBridge(use wildcards) {
 		r.refuse("the pattern does not fit into %d patterns of %d characters", maxPieces, maxPattern)
 		return
 	}
-	r.Patterns = pieces
+	r.Patterns, r.terms, r.kind = pieces, merged(terms), kind
 	c.notes(kind)
 }
 
