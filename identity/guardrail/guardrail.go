@@ -45,6 +45,11 @@ type Rule struct {
 	actions    []string // the defined actions that Actions name
 }
 
+// alwaysAllowed are the actions that need no permission.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+var alwaysAllowed = []string{"sts:GetCallerIdentity", "sts:GetSessionToken"}
+
 // Compile checks a rule and prepares it.
 func (r *Rule) Compile() error {
 	if r.Name == "" {
@@ -64,7 +69,12 @@ func (r *Rule) Compile() error {
 			return fmt.Errorf("%s: %q names no action%s", r.Name, p, hint)
 		}
 		for _, a := range list {
-			r.actions = append(r.actions, a.String())
+			switch name := a.String(); {
+			case !slices.Contains(alwaysAllowed, name):
+				r.actions = append(r.actions, name)
+			case !strings.ContainsAny(p, "*?"):
+				return fmt.Errorf("%s: no policy can keep anybody from %s", r.Name, name)
+			}
 		}
 	}
 	for _, res := range r.Resources {

@@ -149,6 +149,7 @@ func TestCheck(t *testing.T) {
 func TestCompile(t *testing.T) {
 	for _, r := range []guardrail.Rule{
 		{}, {Name: "x"}, {Name: "x", Actions: []string{"cloudtrail:Stop"}}, {Name: "x", Actions: []string{"s3:*"}, Resources: []string{"bucket"}},
+		{Name: "x", Actions: []string{"sts:GetCallerIdentity"}},
 		{Name: "x", Actions: []string{"s3:*"}, Except: []string{"deploy"}}, {Name: "x", Actions: []string{"s3:*"}, When: map[string]map[string]any{"Sometimes": {"aws:x": "y"}}},
 	} {
 		if err := r.Compile(); err == nil {
