@@ -26,7 +26,7 @@ const account = "111122223333"
 var monday = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
 // sameState compares states with all that they hold.
-var sameState = cmp.AllowUnexported(baseline.State{})
+var sameState = cmp.AllowUnexported(baseline.State{}, baseline.Hours{})
 
 var schema = event.NewSchema(baseline.Fields()...)
 

@@ -117,8 +117,6 @@ func (l *Learner) settle(w *window) {
 			continue
 		}
 		t := w.at(h)
-		week, hour := weekHour(t)
-		p.hour(week, hour, of.n)
 		if p.First.IsZero() || t.Before(p.First) {
 			p.First = t
 		}
@@ -127,5 +125,6 @@ func (l *Learner) settle(w *window) {
 		}
 	}
 	p.Events += int64(w.events)
-	p.day(Day{Day: w.day, Events: w.events, Secrets: len(w.secrets), Buckets: len(w.buckets), Refused: w.failed})
+	p.learnHours(w)
+	p.learnDay(w)
 }

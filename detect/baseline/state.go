@@ -2,14 +2,12 @@ package baseline
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -26,8 +24,7 @@ const (
 	maxOthers     = 128 // regions, networks, user agents
 	weeks         = 8   // of seasonality
 	days          = 28  // of daily counts
-	maxHour       = 1<<16 - 1
-	forgetAfter   = 90 // days; only where another principal needs the place
+	forgetAfter   = 90  // days; only where another principal needs the place
 )
 
 // State is what was learned.
@@ -91,71 +88,6 @@ func (s Set) Has(v string) bool {
 	return ok
 }
 
-// Week is the events of one week by hour.
-type Week struct {
-	Week  int   `json:"w"` // since 1970
-	Hours Hours `json:"h"`
-}
-
-// Hours is the events of each hour of a week, Monday 00 UTC first; 65,535 stands
-// for that many and more. Its text is the numbers with spaces between, "-9" for
-// nine hours without events, and nothing for the rest of such hours.
-type Hours [168]uint16
-
-// MarshalText writes the text.
-func (h Hours) MarshalText() ([]byte, error) {
-	var out []byte
-	none := 0
-	for _, n := range h {
-		if n == 0 {
-			none++
-			continue
-		}
-		if len(out) > 0 {
-			out = append(out, ' ')
-		}
-		if none > 0 {
-			out = append(strconv.AppendInt(out, int64(-none), 10), ' ')
-			none = 0
-		}
-		out = strconv.AppendUint(out, uint64(n), 10)
-	}
-	return out, nil
-}
-
-// UnmarshalText reads the text.
-func (h *Hours) UnmarshalText(text []byte) error {
-	*h = Hours{}
-	i := 0
-	for word := range bytes.SplitSeq(text, []byte(" ")) {
-		if len(text) == 0 {
-			break
-		}
-		n, err := strconv.Atoi(string(word))
-		switch {
-		case err != nil || n == 0 || n > maxHour || n < -len(h):
-			return fmt.Errorf("%.20q is no number of events", word)
-		case n < 0:
-			i -= n
-		case i < len(h):
-			h[i] = uint16(n)
-			i++
-		default:
-			return fmt.Errorf("more than %d hours", len(h))
-		}
-	}
-	return nil
-}
-
-// Day is the numbers of one day.
-type Day struct {
-	Day     int `json:"d"` // since 1970
-	Events  int `json:"e"`
-	Secrets int `json:"s,omitempty"` // distinct ones read
-	Buckets int `json:"b,omitempty"`
-	Refused int `json:"r,omitempty"` // calls
-}
-
 // New returns an empty State.
 func New() *State { return &State{Version: Version, Principals: map[string]*Principal{}} }
 
@@ -165,14 +97,6 @@ func (s *State) Days() int {
 		return 0
 	}
 	return dayOf(s.Until) - dayOf(s.Since) + 1
-}
-
-func dayOf(t time.Time) int { return int(t.Unix() / 86400) }
-
-// weekHour is the week since 1970 and the hour in it, Monday 00 UTC first.
-func weekHour(t time.Time) (week, hour int) {
-	h := t.Unix()/3600 + 72 // 1970 began on a Thursday
-	return int(h / 168), int(h % 168)
 }
 
 func newPrincipal(group string) *Principal {
@@ -209,48 +133,6 @@ func (p *Principal) bytes() int {
 // isNew reports whether a value is not among those of a set that can tell.
 func (p *Principal) isNew(set Set, name, value string) bool {
 	return value != "" && !set.Has(value) && !slices.Contains(p.Full, name)
-}
-
-// hour counts n events; of the weeks that share a place the newest stays.
-func (p *Principal) hour(week, hour, n int) {
-	i := slices.IndexFunc(p.Weeks, func(w Week) bool { return w.Week%weeks == week%weeks })
-	switch {
-	case i < 0:
-		p.Weeks = append(p.Weeks, Week{Week: week})
-		i = len(p.Weeks) - 1
-	case p.Weeks[i].Week < week:
-		p.Weeks[i] = Week{Week: week}
-	case p.Weeks[i].Week > week:
-		return
-	}
-	p.Weeks[i].Hours[hour] = uint16(min(int(p.Weeks[i].Hours[hour])+n, maxHour))
-	slices.SortFunc(p.Weeks, func(a, b Week) int { return a.Week - b.Week })
-}
-
-// at is the events of an hour of a week.
-func (p *Principal) at(week, hour int) float64 {
-	for i := range p.Weeks {
-		if p.Weeks[i].Week == week {
-			return float64(p.Weeks[i].Hours[hour])
-		}
-	}
-	return 0
-}
-
-func (p *Principal) day(d Day) {
-	i := slices.IndexFunc(p.Days, func(o Day) bool { return o.Day%days == d.Day%days })
-	switch {
-	case i < 0:
-		p.Days = append(p.Days, d)
-	case p.Days[i].Day == d.Day: // learned in two parts
-		p.Days[i].Events += d.Events
-		p.Days[i].Refused += d.Refused
-		p.Days[i].Secrets = max(p.Days[i].Secrets, d.Secrets)
-		p.Days[i].Buckets = max(p.Days[i].Buckets, d.Buckets)
-	case p.Days[i].Day < d.Day:
-		p.Days[i] = d
-	}
-	slices.SortFunc(p.Days, func(a, b Day) int { return a.Day - b.Day })
 }
 
 // ErrState says that a file is no state of this version.
@@ -346,7 +228,7 @@ func (l *line) ok() bool {
 		len(p.Weeks) > weeks || len(p.Days) > days || len(p.Full) > 4 || p.Events < 0 || !isTime(p.First) || !isTime(p.Last) || p.Last.Before(p.First) {
 		return false
 	}
-	return slices.IsSortedFunc(p.Weeks, func(a, b Week) int { return a.Week - b.Week }) && slices.IsSortedFunc(p.Days, func(a, b Day) int { return a.Day - b.Day }) &&
+	return slices.IsSortedFunc(p.Weeks, byWeek) && slices.IsSortedFunc(p.Days, byDay) &&
 		!slices.ContainsFunc(p.Weeks, func(w Week) bool { return w.Week < 0 }) &&
 		!slices.ContainsFunc(p.Days, func(d Day) bool { return d.Day < 0 || d.Secrets < 0 || d.Buckets < 0 || d.Refused < 0 })
 }

@@ -153,17 +153,17 @@ func amounts(w *window, p *Principal) []term {
 	for _, s := range []struct {
 		rule, name string
 		seen       map[string]*first
-		of         func(Day) int
+		of         func(Day) int32
 	}{
-		{manySecrets, "secrets", w.secrets, func(d Day) int { return d.Secrets }},
-		{manyBuckets, "buckets", w.buckets, func(d Day) int { return d.Buckets }},
+		{manySecrets, "secrets", w.secrets, func(d Day) int32 { return d.Secrets }},
+		{manyBuckets, "buckets", w.buckets, func(d Day) int32 { return d.Buckets }},
 	} {
 		if len(s.seen) < 5 {
 			continue
 		}
 		var past []float64
 		for _, d := range p.Days {
-			if d.Day != w.day { // learned already: a day is not its own past
+			if int(d.Day) != w.day { // learned already: a day is not its own past
 				past = append(past, float64(s.of(d)))
 			}
 		}
@@ -184,22 +184,25 @@ func amounts(w *window, p *Principal) []term {
 
 // hours judges the number of events of each hour by the same hour of former
 // weeks, in which no event counts as none. It must be far above the hours beside
-// that one, too: clocks change twice a year, and people come early. Hours before
-// the principal's first event and after its last do not count: nobody knows
-// whether the logs hold them.
+// that one, too: clocks change twice a year, and people come early.
 func hours(w *window, p *Principal) []term {
 	const least = 20
+	busy := func(h *hour) bool { return h != nil && h.n >= least }
+	if !slices.ContainsFunc(w.hours[:], busy) {
+		return nil
+	}
+	usual := p.weekly()
 	best := term{}
 	excess := 0.0
 	for h, of := range w.hours {
-		if of == nil || of.n < least {
+		if !busy(of) {
 			continue
 		}
 		n := float64(min(of.n, maxHour)) // as much as a Week holds
 		median, mad, weeks := 0.0, 0.0, 0
 		unusual := true
 		for beside := -1; beside <= 1 && unusual; beside++ {
-			past := p.past(w.at(h), beside)
+			past := usual.past(w.at(h), beside)
 			m, d, far := isFar(n, past)
 			unusual = far && len(past) >= MinWeeks-1
 			if beside == -1 || m > median {
@@ -215,21 +218,6 @@ func hours(w *window, p *Principal) []term {
 		return nil
 	}
 	return []term{best}
-}
-
-// past is the events of an hour of the week, or of one beside it, in the former
-// weeks.
-func (p *Principal) past(t time.Time, beside int) []float64 {
-	number := func(t time.Time) int { week, hour := weekHour(t); return 168*week + hour }
-	now, from, to := number(t), number(p.First), number(p.Last)
-	var out []float64
-	for k := -weeks; k <= weeks; k++ { // what is judged may lie within what was learned
-		at := now + 168*k + beside
-		if k != 0 && at >= from && at <= to && at > to-168*weeks {
-			out = append(out, p.at(at/168, at%168))
-		}
-	}
-	return out
 }
 
 // denials judges five refusals within ten minutes and a later success of a call
