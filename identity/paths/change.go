@@ -128,15 +128,16 @@ func (w *world) attachments(p *inventory.Principal) []inventory.Attachment {
 	return list[:n]
 }
 
-// joined lists the policies that a group brings to a principal that joins it,
-// less what is removed.
-func (w *world) joined(p *inventory.Principal, groupARN string) []inventory.Attachment {
-	if list, ok := w.ofGroup[groupARN]; ok {
+// broughtBy lists the policies that groups, as in the extra of a node, bring to a
+// principal that joins them, less what is removed.
+func (w *world) broughtBy(p *inventory.Principal, groups string) []inventory.Attachment {
+	if list, ok := w.ofGroup[groups]; ok {
 		return list
 	}
 	var list []inventory.Attachment
+	arns := strings.Split(groups, "\n")
 	for _, g := range w.account(p.Account).groups {
-		if g.ARN != groupARN {
+		if !slices.Contains(arns, g.ARN) {
 			continue
 		}
 		for _, a := range g.Policies {
@@ -146,7 +147,7 @@ func (w *world) joined(p *inventory.Principal, groupARN string) []inventory.Atta
 			}
 		}
 	}
-	w.ofGroup[groupARN] = list
+	w.ofGroup[groups] = list
 	return list
 }
 

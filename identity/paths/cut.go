@@ -76,7 +76,7 @@ func (w *world) changesFor(n *node, r identity.StatementRef) []Change {
 		}
 	}
 	if n.plus == PlusGroup {
-		for _, a := range w.joined(n.p, n.extra) {
+		for _, a := range w.broughtBy(n.p, n.extra) {
 			if a.Document == r.Document {
 				out = append(out, w.changeOf(n.p, &a, r.Statement))
 			}

@@ -42,6 +42,20 @@ func TestSmallestCut(t *testing.T) {
 			attach(h.list[1], "arn:aws:iam::aws:policy/IAMFullAccess")
 			attach(u, "arn:aws:iam::aws:policy/IAMFullAccess")
 		}, []string{"from arn:aws:iam::" + acct + ":group/ops", "from " + userARN("a")}},
+		{"one change does where two groups are joined", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("functions", policy(statement("Allow", []string{"lambda:CreateFunction", "lambda:InvokeFunction"}, "*")))
+			h.group("pass", policy(statement("Allow", []string{"iam:PassRole"}, "*")))
+			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
+		}, []string{"statement 0"}},
+		{"and where joining them is all that two users have in common", func(h *house) {
+			for _, name := range []string{"eve", "mallory"} {
+				h.user(name, policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			}
+			h.group("functions", policy(statement("Allow", []string{"lambda:CreateFunction", "lambda:InvokeFunction"}, "*")))
+			h.group("pass", policy(statement("Allow", []string{"iam:PassRole"}, "*")))
+			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
+		}, []string{"of arn:aws:iam::" + acct + ":group/"}},
 		{"possible paths are broken, too", func(h *house) {
 			h.user("eve", policy(statement("Allow", []string{"iam:CreateAccessKey"}, "*")))
 			h.user("boss", everything)
@@ -58,6 +72,25 @@ func TestSmallestCut(t *testing.T) {
 			if !strings.Contains(cut.Changes[i].Text, w) {
 				t.Errorf("%s: change %d is %q, want %q", c.rule, i, cut.Changes[i].Text, w)
 			}
+		}
+	}
+}
+
+// Where a user may join more combinations of groups than are tried, a gap says so.
+func TestTooManyGroups(t *testing.T) {
+	for _, c := range []struct {
+		groups int
+		action string
+		want   bool
+	}{{4, "lambda:CreateFunction", false}, {30, "lambda:CreateFunction", true}, {30, "ec2:DescribeVpcs", false}} { // which is of no use
+		h := &house{t: t}
+		h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+		for i := range c.groups {
+			h.group(fmt.Sprint("g", i), policy(statement("Allow", []string{c.action, "ec2:DescribeVpcs"}, fmt.Sprintf("arn:aws:lambda:eu-west-1:%s:function:f%d", acct, i))))
+		}
+		gaps := strings.Join(h.find(paths.Options{}).Gaps, "; ")
+		if got := strings.Contains(gaps, "combinations of groups than were tried: 1"); got != c.want {
+			t.Errorf("%d groups with %s: gaps %q", c.groups, c.action, gaps)
 		}
 	}
 }

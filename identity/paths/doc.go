@@ -12,7 +12,6 @@
 //
 // A path is certain only if every step is allowed whatever is not known; else
 // it is possible, and its assumptions are named. A resource that a principal
-// would create gets the name that its policies allow. A user joins one group at
-// a time. The catalogue is what is known today: no path found does not mean that
+// would create gets the name that its policies allow. The catalogue is what is known today: no path found does not mean that
 // there is none.
 package paths

@@ -227,6 +227,55 @@ func TestGraph(t *testing.T) {
 			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "arn:aws:iam::"+acct+":group/ops")))
 			h.group("ops", policy(statement("Allow", []string{"iam:PutGroupPolicy"}, "*")))
 		}, "eve -iam-013> eve+ -iam-011> eve+"},
+		{"two groups can open together what neither does", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("pass", policy(statement("Allow", []string{"iam:PassRole"}, "*")))
+			h.group("functions", policy(statement("Allow", lambda[:2], "*")))
+			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
+		}, "eve -iam-013> eve+ -iam-013> eve+ -lambda-001> fn"},
+		{"and three", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("pass", policy(statement("Allow", []string{"iam:PassRole"}, "*")))
+			h.group("functions", policy(statement("Allow", []string{"lambda:CreateFunction"}, "*")))
+			h.group("callers", policy(statement("Allow", []string{"lambda:InvokeFunction"}, "*")))
+			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
+		}, "eve -iam-013> eve+ -iam-013> eve+ -iam-013> eve+ -lambda-001> fn"},
+		{"a group can let its members join another", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "arn:aws:iam::"+acct+":group/door")))
+			h.group("door", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("bosses", everything)
+		}, "eve -iam-013> eve+ -iam-013> eve+"},
+		{"unless the other denies what the first allows", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("pass", policy(statement("Allow", []string{"iam:PassRole"}, "*")))
+			h.group("functions", policy(statement("Allow", lambda[:2], "*"), statement("Deny", []string{"iam:PassRole"}, "*")))
+			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
+		}, ""},
+		{"or the one that has to be joined first denies to join", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("pass", policy(statement("Allow", []string{"iam:PassRole"}, "*"), statement("Deny", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("functions", policy(statement("Allow", lambda[:2], "*"), statement("Deny", []string{"iam:AddUserToGroup"}, "*")))
+			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
+		}, ""},
+		{"of which one order may do", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			h.group("pass", policy(statement("Allow", []string{"iam:PassRole"}, "*")))
+			h.group("functions", policy(statement("Allow", lambda[:2], "*"), statement("Deny", []string{"iam:AddUserToGroup"}, "*")))
+			h.role("fn", trusts("Service", "lambda.amazonaws.com"), everything)
+		}, "eve -iam-013> eve+ -iam-013> eve+ -lambda-001> fn"},
+		{"groups that are worth nothing together", func(h *house) {
+			h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			for i := range 12 {
+				h.group(fmt.Sprint("g", i), policy(statement("Allow", []string{"s3:GetObject"}, fmt.Sprintf("arn:aws:s3:::b%d/*", i))))
+			}
+		}, ""},
+		{"who is in ten groups joins no other", func(h *house) {
+			eve := h.user("eve", policy(statement("Allow", []string{"iam:AddUserToGroup"}, "*")))
+			for i := range 10 {
+				h.group(fmt.Sprint("team", i), nil, eve)
+			}
+			h.group("bosses", everything)
+		}, ""},
 		{"a condition on the policy attached", func(h *house) {
 			h.user("eve", policy(statement("Allow", []string{"iam:AttachUserPolicy"}, "*", doc{"Condition": doc{"ArnEquals": doc{"iam:PolicyARN": "arn:aws:iam::aws:policy/ReadOnlyAccess"}}})))
 		}, ""},

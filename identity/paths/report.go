@@ -1,6 +1,7 @@
 package paths
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
@@ -345,7 +346,7 @@ func (n *node) gain() string {
 	case PlusAdmin:
 		return "a policy that allows everything"
 	case PlusGroup:
-		return "the policies of " + n.extra
+		return "the policies of " + strings.Join(n.joined(), " and ")
 	}
 	return ""
 }
@@ -482,6 +483,9 @@ func (s *search) gaps(sources []*node, unread []estate.Gap) []string {
 		for _, m := range n.p.Missing {
 			out = append(out, n.p.ARN+": "+m)
 		}
+	}
+	if len(s.crowded) > 0 {
+		out = append(out, fmt.Sprintf("users who may join more combinations of groups than were tried: %d", len(s.crowded)))
 	}
 	if s.full {
 		out = append(out, "the search stopped at its bound; there may be more paths")

@@ -55,7 +55,9 @@ type search struct {
 	queue    []*node
 	managed  map[*inventory.Principal][]string
 	tries    int
-	full     bool // a bound was hit
+	combined map[*inventory.Principal]int  // combinations of groups that were tried
+	crowded  map[*inventory.Principal]bool // more of them were not
+	full     bool                          // a bound was hit
 }
 
 // manyTries is when a search stops looking for further ways of those that have
@@ -79,7 +81,8 @@ type capable struct {
 }
 
 func (w *world) search() *search {
-	s := &search{world: w, audience: map[*inventory.Principal]*audience{}, managed: map[*inventory.Principal][]string{}}
+	s := &search{world: w, audience: map[*inventory.Principal]*audience{}, managed: map[*inventory.Principal][]string{},
+		combined: map[*inventory.Principal]int{}, crowded: map[*inventory.Principal]bool{}}
 	// What is gained with an added policy: new nodes, that may gain in turn.
 	for i := 0; i < len(w.classes) && !s.full; i++ {
 		s.elevate(w.classes[i])
@@ -228,8 +231,8 @@ func (s *search) onSelf(n *node, p *Primitive) {
 	switch {
 	case kind == OwnGroup || kind == OtherGroup:
 		for _, g := range s.account(n.p.Account).groups {
-			in := slices.Contains(n.p.Groups, g.Name) || n.plus == PlusGroup && n.extra == g.ARN
-			if in == (kind == OwnGroup) {
+			in := slices.Contains(n.p.Groups, g.Name) || slices.Contains(n.joined(), g.ARN)
+			if in == (kind == OwnGroup) && (in || s.mayJoin(n, g.ARN)) {
 				targets = append(targets, target{principal: n.p, group: g})
 			}
 		}
@@ -246,10 +249,7 @@ func (s *search) onSelf(n *node, p *Primitive) {
 			continue
 		}
 		if e.only = n; p.Plus == PlusGroup {
-			if n.plus != PlusNothing {
-				continue // one group at a time
-			}
-			e.to = s.node(n.p, PlusGroup, t.group.ARN)
+			e.to = s.node(n.p, PlusGroup, joinedWith(n.joined(), t.group.ARN))
 		} else {
 			e.to = s.node(n.p, PlusAdmin, t.policy)
 		}
@@ -257,6 +257,58 @@ func (s *search) onSelf(n *node, p *Primitive) {
 			s.add(e)
 		}
 	}
+}
+
+// mostGroups is how many groups a user can be in.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+const mostGroups = 10
+
+// mostCombined bounds the combinations of groups that are tried for one user.
+const mostCombined = 40
+
+// mayJoin reports whether it is worth trying to join a group, beside those that a
+// node joined on its way. Where one group alone makes an administrator nobody
+// needs it together with others.
+func (s *search) mayJoin(n *node, group string) bool {
+	joined := n.joined()
+	switch {
+	case n.plus == PlusAdmin || len(n.p.Groups)+len(joined) >= mostGroups:
+		return false
+	case len(joined) == 0:
+		return true
+	}
+	if !s.brings(n.p, group) {
+		return false
+	}
+	if alone := s.byNode[nodeKey{n.p, PlusGroup, group}]; alone != nil && settled(alone.class) {
+		return false
+	}
+	key := nodeKey{n.p, PlusGroup, joinedWith(joined, group)}
+	if s.byNode[key] != nil {
+		return true
+	}
+	if s.combined[n.p] >= mostCombined || s.hasty() {
+		s.crowded[n.p] = true
+		return false
+	}
+	s.combined[n.p]++
+	return true
+}
+
+// brings reports whether a group may allow anything that a primitive or the goal
+// asks for: one that does not is not worth joining beside others.
+func (s *search) brings(p *inventory.Principal, group string) bool {
+	for _, a := range s.broughtBy(p, group) {
+		if s.docBits(a.Document) != (bits{}) {
+			return true
+		}
+		for _, st := range a.Policy.Statements {
+			if st.Effect == identity.Allow && slices.ContainsFunc(s.goal.asked, func(q question) bool { return names(st, q.action) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // attachedPolicies lists the customer managed policies that a principal has, its

@@ -33,7 +33,7 @@ type world struct {
 	removed  map[Change]bool
 	trusts   map[*inventory.Principal]*identity.Document
 	attached map[*inventory.Principal][]inventory.Attachment
-	ofGroup  map[string][]inventory.Attachment // by ARN
+	ofGroup  map[string][]inventory.Attachment // by the extra of nodes
 	admin    *identity.Document                // allows everything
 	nobody   *identity.Document                // trusts nobody
 
@@ -65,12 +65,27 @@ type node struct {
 	id     int
 	p      *inventory.Principal
 	plus   Plus
-	extra  string // ARN of the group joined or of the policy rewritten
+	extra  string // ARN of the policy rewritten, or of the groups joined: see joinedWith
 	class  *class
 	own    []*edge // of this node alone
 	in     []*edge
 	queued bool   // it is known to reach the goal
 	dist   [3]int // by verdict: length of the shortest path that sure, or far
+}
+
+// joined lists the ARNs of the groups that a node joined.
+func (n *node) joined() []string {
+	if n.plus != PlusGroup {
+		return nil
+	}
+	return strings.Split(n.extra, "\n")
+}
+
+// joinedWith is the extra of a node that joins one more group.
+func joinedWith(groups []string, one string) string {
+	all := append(slices.Clone(groups), one)
+	sort.Strings(all)
+	return strings.Join(all, "\n")
 }
 
 type nodeKey struct {
@@ -307,7 +322,7 @@ func (w *world) node(p *inventory.Principal, plus Plus, extra string) *node {
 	case PlusAdmin:
 		docs = append(docs, w.admin)
 	case PlusGroup:
-		for _, a := range w.joined(p, extra) {
+		for _, a := range w.broughtBy(p, extra) {
 			docs = append(docs, a.Document)
 		}
 	}
