@@ -167,45 +167,47 @@ func (x *Extractor) session(e *event.Event) session {
 			return s
 		}
 	}
-	s := session{who: x.caller(e)}
-	arn := e.Text(event.SlotIdentityARN)
+	var s session
+	typ, arn := e.Text(event.SlotIdentityType), e.Text(event.SlotIdentityARN)
 	switch {
-	case s.who == nil:
-	case len(arn) == 0:
-		return session{s.who, clip(e.Actor())} // other members may say who it is
-	case ok:
-		s.actor = clip(string(arn))
+	case string(typ) == awsService: // nobody, and many
+	case !bytes.HasPrefix(arn, []byte("arn:")): // then other members say who it is
+		if s.who = callerOf(e); s.who != nil {
+			s.actor = clip(e.Actor())
+		}
+		return s
 	default:
-		s.actor = clip(x.arena.Text(arn))
+		if s.who = x.caller(e, typ, arn); s.who == nil {
+			break
+		}
+		if s.actor = x.arena.Text(arn); ok {
+			s.actor = string(arn) // to be kept alone
+		}
+		s.actor = clip(s.actor)
 	}
-	if ok && len(arn) > 0 && !e.Cut() { // a record that is looked at in part says nothing of the next
+	if ok && !e.Cut() { // a record that is looked at in part says nothing of the next
 		keep(x.sessions.known, sum, s)
 	}
 	return s
 }
 
-// caller is callerOf with what was found before: that is the same for all sessions
-// of a role.
-func (x *Extractor) caller(e *event.Event) *caller {
-	typ, arn, issuer := e.Text(event.SlotIdentityType), e.Text(event.SlotIdentityARN), e.Text(event.SlotIssuerARN)
-	switch {
-	case string(typ) == "AWSService" || !bytes.HasPrefix(arn, []byte("arn:")): // many, or with other members that decide
-		return callerOf(e)
-	case bytes.Contains(issuer, []byte(aRole)) && !bytes.Contains(issuer, []byte(aPermissionSet)):
+// caller is callerOf for events with an ARN. All sessions of a role have one.
+func (x *Extractor) caller(e *event.Event, typ, arn []byte) *caller {
+	issuer := e.Text(event.SlotIssuerARN)
+	if bytes.Contains(issuer, []byte(aRole)) && !bytes.Contains(issuer, []byte(aPermissionSet)) {
 		arn = nil
 	}
 	x.key = x.key[:0]
 	for _, text := range [...][]byte{typ, arn, issuer, e.Text(event.SlotIdentityInvokedBy), e.Text(event.SlotIdentityAccount), e.Text(event.SlotAccount)} {
-		x.key = binary.AppendUvarint(x.key, uint64(len(text)))
-		x.key = append(x.key, text...)
+		x.key = append(binary.AppendUvarint(x.key, uint64(len(text))), text...)
 	}
 	return made(x.callers, x.key, func(string) *caller { return callerOf(e) })
 }
 
 func (x *Extractor) call(e *event.Event) *call {
 	source, name := e.Text(event.SlotSource), e.Text(event.SlotName)
-	x.key = binary.AppendUvarint(x.key[:0], uint64(len(source)))
-	x.key = append(append(x.key, source...), name...)
+	x.key = append(binary.AppendUvarint(x.key[:0], uint64(len(source))), source...)
+	x.key = append(x.key, name...)
 	return made(x.calls, x.key, func(string) *call { return callOf(string(source), string(name)) })
 }
 
@@ -225,6 +227,7 @@ type sessions struct {
 	rest       int // events
 }
 
+// sessionTest is after how many events that is decided.
 const sessionTest = 1 << 13
 
 var origin = []event.Slot{event.SlotIdentityType, event.SlotAccount} // one below each of these members
@@ -252,11 +255,11 @@ func (s *sessions) find(sum uint64) (session, bool) {
 	return found, ok
 }
 
-// The bounds of what an Extractor keeps: values of a sort, and bytes of the texts
-// that they were made of.
+// The bounds of what an Extractor keeps: values of a sort, and bytes of the text
+// that one was made of.
 const (
-	maxKept     = 16_384
-	maxKeptText = 512
+	maxKept     = 8192
+	maxKeptText = 400
 )
 
 // made returns what was made of a text, or makes it.

@@ -114,7 +114,7 @@ const (
 // make for themselves are nobody's: nil.
 func callerOf(e *event.Event) *caller {
 	typ := string(e.Text(event.SlotIdentityType))
-	if typ == "AWSService" || typ == "AWSAccount" {
+	if typ == awsService || typ == "AWSAccount" {
 		return nil
 	}
 	actor, issuer, account := e.Actor(), e.Issuer(), clip(e.Account())
@@ -164,7 +164,12 @@ type address struct {
 	place   *Place // nil where it is not known
 }
 
-const awsServices = "AWS services"
+// awsService is the type of the identity that calls of services have which they
+// make for themselves; awsServices is where calls of services come from.
+const (
+	awsService  = "AWSService"
+	awsServices = "AWS services"
+)
 
 // network is the /24 or /48 that a call came from; services count as one.
 func network(ip string) string {

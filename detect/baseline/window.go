@@ -142,7 +142,12 @@ func (r *recent) before(identity uint64) bool {
 }
 
 // isTime tells times that a log of AWS can have from nonsense.
-func isTime(t time.Time) bool { return t.Year() >= 2006 && t.Year() < 2100 }
+func isTime(t time.Time) bool { return !t.Before(minTime) && t.Before(maxTime) }
+
+var (
+	minTime = time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC)
+	maxTime = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+)
 
 // add takes what one event says; false means that it does not count.
 func (ws *windows) add(f *feature) bool {
