@@ -1,6 +1,7 @@
 package derive_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -109,5 +110,20 @@ func TestOtherRecords(t *testing.T) {
 	}
 	if got := get(e, "bartizan.internet.inbound.port"); got != "0-65535" {
 		t.Errorf("a schema without the inputs: %q", got)
+	}
+}
+
+// docs/sigma.md lists the fields as they are.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/sigma.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "| field | values |\n|---|---|\n"
+	for _, f := range derive.Fields() {
+		want += "| `" + f.Path + "` | " + f.Doc + " |\n"
+	}
+	if !strings.Contains(string(text), "\n"+want+"\n") {
+		t.Errorf("docs/sigma.md must hold this table:\n%s", want)
 	}
 }
