@@ -14,11 +14,18 @@ import (
 // Options says when a principal's day is a finding. The zero value has the
 // defaults.
 type Options struct {
-	Threshold float64 // of the score; 5 if it is zero
-	MinDays   int     // of knowing a principal before it is judged; 7 if it is zero
-	MinEvents int64   // the same in events; 50 if it is zero
+	Threshold float64 // of the score
+	MinDays   int     // of knowing a principal before it is judged
+	MinEvents int64   // the same in events
 	Places    *Places // where addresses are; nil: journeys are not judged
 }
+
+// The defaults of Options.
+const (
+	Threshold = 5
+	MinDays   = 7
+	MinEvents = 50
+)
 
 // MinWeeks is how many weeks a principal must be known before the hours of its
 // week tell anything.
@@ -70,10 +77,11 @@ const (
 // NewJudge returns a Judge that calls emit with every finding. The State must not
 // change until Finish.
 func NewJudge(s *State, opt Options, emit func(*finding.Finding) error) *Judge {
-	opt.Threshold = cmp.Or(opt.Threshold, 5)
-	opt.MinDays = cmp.Or(opt.MinDays, 7)
-	opt.MinEvents = cmp.Or(opt.MinEvents, 50)
-	j := &Judge{opt: opt, state: s, emit: emit, hash: maphash.MakeSeed(), cold: map[string]int{}, org: map[string]int{}, peers: map[string]map[string]int{}, sizes: map[string]int{}, eves: map[string]*eve{}}
+	opt.Threshold = cmp.Or(opt.Threshold, Threshold)
+	opt.MinDays = cmp.Or(opt.MinDays, MinDays)
+	opt.MinEvents = cmp.Or(opt.MinEvents, MinEvents)
+	j := &Judge{opt: opt, state: s, emit: emit, hash: maphash.MakeSeed(),
+		cold: map[string]int{}, org: map[string]int{}, peers: map[string]map[string]int{}, sizes: map[string]int{}, eves: map[string]*eve{}}
 	for _, p := range s.Principals {
 		if p.Group != "" {
 			j.sizes[p.Group]++
@@ -152,12 +160,12 @@ func (j *Judge) settle(w *window) {
 	switch {
 	case p == nil:
 		what = coldUnknown
-	case p.Events < j.opt.MinEvents || p.known() < j.opt.MinDays:
+	case p.Events < j.opt.MinEvents || p.Known() < j.opt.MinDays:
 		what = coldYoung
-	case p.known() < 7*MinWeeks:
+	case p.Known() < 7*MinWeeks:
 		what = coldSeasonal
 	}
-	if old, ok := j.cold[w.key]; !ok && len(j.cold) < 5*maxPrincipals || ok && what > old {
+	if old, ok := j.cold[w.key]; !ok && len(j.cold) < 5*MaxPrincipals || ok && what > old {
 		j.cold[w.key] = what
 	}
 	before := j.eves[w.key]

@@ -2,7 +2,6 @@ package baseline
 
 import (
 	"hash/maphash"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -77,7 +76,7 @@ func (l *Learner) principal(w *window) *Principal {
 	if p != nil {
 		return p
 	}
-	if len(all) >= maxPrincipals && l.swept < w.day {
+	if len(all) >= MaxPrincipals && l.swept < w.day {
 		l.swept = w.day
 		for key, old := range all {
 			if dayOf(old.Last) < w.day-forgetAfter {
@@ -86,12 +85,26 @@ func (l *Learner) principal(w *window) *Principal {
 			}
 		}
 	}
-	if len(all) >= maxPrincipals {
+	if len(all) >= MaxPrincipals {
 		return nil
 	}
 	p = newPrincipal(w.group)
 	all[w.key] = p
 	return p
+}
+
+// remember adds a value to a set of a principal, if there is room.
+func (l *Learner) remember(p *Principal, h habit, value string) {
+	set, s := *h.set, l.state
+	switch {
+	case set.Has(value):
+	case len(set) < h.most && s.bytes < maxBytes:
+		set[l.words.text(value)] = struct{}{}
+		s.bytes += valueBytes + len(value)
+	case !slices.Contains(p.Full, h.name):
+		p.Full = append(p.Full, h.name)
+		slices.Sort(p.Full)
+	}
 }
 
 func (l *Learner) settle(w *window) {
@@ -100,16 +113,10 @@ func (l *Learner) settle(w *window) {
 		l.state.LeftOut += int64(w.events)
 		return
 	}
-	for _, set := range []struct {
-		from map[string]*first
-		to   Set
-		name string
-		most int
-	}{{w.calls, p.Calls, "calls", maxCalls}, {w.regions, p.Regions, "regions", maxOthers}, {w.networks, p.Networks, "networks", maxOthers}, {w.agents, p.Agents, "agents", maxOthers}} {
-		for _, v := range slices.Sorted(maps.Keys(set.from)) {
-			if !set.to.Has(v) {
-				l.state.remember(p, set.to, set.name, l.words.text(v), set.most)
-			}
+	seen := [...]map[string]*first{w.calls, w.regions, w.networks, w.agents}
+	for i, h := range p.habits() {
+		for _, v := range sorted(seen[i]) {
+			l.remember(p, h, v)
 		}
 	}
 	for h, of := range w.hours {

@@ -62,14 +62,32 @@ var ids = slices.Sorted(maps.Keys(kinds))
 // Rules returns the ids of the rules that findings may have, sorted.
 func Rules() []string { return slices.Clone(ids) }
 
+// terms judges a day of a principal, of which p is what was learned, if anything.
 func (j *Judge) terms(w *window, p *Principal, what int, before *eve) []term {
-	var out []term
 	known := what != coldYoung && what != coldUnknown
+	out := j.calls(w, p, known)
+	if known {
+		out = append(out, values(w, p)...)
+		out = append(out, amounts(w, p)...)
+		if what == judged {
+			out = append(out, hours(w, p)...)
+		}
+	}
+	out = append(out, denials(w, p, before)...)
+	return append(out, journeys(w, before)...)
+}
+
+// calls judges the calls that are new to a principal: by its own past if that is
+// known, and by the organization's if that is known for long enough.
+func (j *Judge) calls(w *window, p *Principal, known bool) []term {
+	var out []term
 	mature := j.state.Days() >= j.opt.MinDays && len(j.state.Principals) >= 5
 	for _, c := range sorted(w.calls) {
+		if p != nil && !p.isNew(p.Calls, setCalls, c) {
+			continue
+		}
 		f := w.calls[c]
-		isNew := p == nil || p.isNew(p.Calls, "calls", c)
-		if known && isNew {
+		if known {
 			points, why := 1.0, "new to this principal"
 			if f.reads {
 				points, why = 0.5, why+", reads only"
@@ -79,36 +97,35 @@ func (j *Judge) terms(w *window, p *Principal, what int, before *eve) []term {
 			}
 			out = append(out, term{newCalls, c, points, why, []mark{f.mark}})
 		}
-		if n := j.org[c]; mature && isNew && n <= 2 && !f.reads {
+		if n := j.org[c]; mature && n <= 2 && !f.reads {
 			out = append(out, term{rareCalls, c, 2, fmt.Sprintf("%d of %d principals make it", n, len(j.state.Principals)), []mark{f.mark}})
 		}
 	}
-	if known {
-		for _, s := range []struct {
-			rule   string
-			seen   map[string]*first
-			past   Set
-			name   string
-			points float64
-		}{
-			{newRegion, w.regions, p.Regions, "regions", 2},
-			{newNetwork, w.networks, p.Networks, "networks", 1.5},
-			{newAgent, w.agents, p.Agents, "agents", 1},
-		} {
-			for _, v := range sorted(s.seen) {
-				if p.isNew(s.past, s.name, v) {
-					f := s.seen[v]
-					out = append(out, term{s.rule, v, s.points, fmt.Sprintf("new to this principal, which is known with %d; %d events", len(s.past), f.n), []mark{f.mark}})
-				}
+	return out
+}
+
+// values judges the regions, networks and programs of a day.
+func values(w *window, p *Principal) []term {
+	var out []term
+	for _, s := range []struct {
+		rule   string
+		seen   map[string]*first
+		past   Set
+		name   string
+		points float64
+	}{
+		{newRegion, w.regions, p.Regions, setRegions, 2},
+		{newNetwork, w.networks, p.Networks, setNetworks, 1.5},
+		{newAgent, w.agents, p.Agents, setAgents, 1},
+	} {
+		for _, v := range sorted(s.seen) {
+			if p.isNew(s.past, s.name, v) {
+				f := s.seen[v]
+				out = append(out, term{s.rule, v, s.points, fmt.Sprintf("new to this principal, which is known with %d; %d events", len(s.past), f.n), []mark{f.mark}})
 			}
 		}
-		out = append(out, amounts(w, p)...)
-		if what == judged {
-			out = append(out, hours(w, p)...)
-		}
 	}
-	out = append(out, denials(w, p, before)...)
-	return append(out, journeys(w, before)...)
+	return out
 }
 
 func sorted(set map[string]*first) []string { return slices.Sorted(maps.Keys(set)) }

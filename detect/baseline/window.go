@@ -88,7 +88,7 @@ const (
 // whom nothing was learned, and the values of all. All principals that a State
 // can hold fit into one day, so that a single day is never settled early.
 var (
-	maxWindows   = maxPrincipals + 5_000
+	maxWindows   = MaxPrincipals + 5_000
 	maxStrangers = 20_000
 	maxSeen      = 600_000
 )

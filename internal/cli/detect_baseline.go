@@ -38,7 +38,7 @@ const maxAnomalies = 20_000
 func addBaselineFlags(c *cobra.Command) *baselineFlags {
 	f := &baselineFlags{}
 	c.Flags().StringVar(&f.state, "baseline-state", "", "state `FILE` of 'bartizan detect baseline learn': what principals never did before becomes a finding")
-	c.Flags().Float64Var(&f.threshold, "baseline-threshold", 5, "score from which a principal's day is a finding")
+	c.Flags().Float64Var(&f.threshold, "baseline-threshold", baseline.Threshold, "score from which a principal's day is a finding")
 	c.Flags().StringVar(&f.addresses, "addresses", "", "CSV `FILE` of CIDR,latitude,longitude[,name]: journeys that are too fast add to the score")
 	return f
 }
@@ -99,8 +99,8 @@ func (f *baselineFlags) finish(a *App, emit func(*finding.Finding) error) error 
 		a.warnf("%d anomalies are not shown: raise --baseline-threshold", f.more)
 	}
 	c := f.judge.Cold()
-	a.notef("baseline: %d %s judged by their past; not judged: %d of whom nothing was learned, %d known for less than 7 days or 50 events",
-		c.Judged, plural(c.Judged, "principal", "principals"), c.Unknown, c.Young)
+	a.notef("baseline: %d %s judged by their past; not judged: %d of whom nothing was learned, %d known for less than %d days or %d events",
+		c.Judged, plural(c.Judged, "principal", "principals"), c.Unknown, c.Young, baseline.MinDays, baseline.MinEvents)
 	if c.Seasonal > 0 {
 		a.notef("baseline: %d of those judged are known for less than %d weeks: their hours of the week tell nothing yet", c.Seasonal, baseline.MinWeeks)
 	}
@@ -221,10 +221,10 @@ func (a *App) learn(ctx context.Context, args []string, live *logBucket, name st
 	}
 	a.notef("learned from %d events; %s now holds %d events of %d principals over %d days", stats.Events, name, state.Events, len(state.Principals), state.Days())
 	if state.LeftOut > 0 {
-		a.warnf("%d events of principals beyond the first 20,000 were left out", state.LeftOut)
+		a.warnf("%d events of principals beyond the first %d were left out", state.LeftOut, baseline.MaxPrincipals)
 	}
-	if d := state.Days(); d < 7 {
-		a.warnf("%d days are few: principals are judged from 7 days on, their hours of the week from %d weeks on", d, baseline.MinWeeks)
+	if d := state.Days(); d < baseline.MinDays {
+		a.warnf("%d days are few: principals are judged from %d days on, their hours of the week from %d weeks on", d, baseline.MinDays, baseline.MinWeeks)
 	}
 	for _, line := range problems.summary(stats.Malformed) {
 		a.warnf("%s", report.Plain(line))

@@ -30,7 +30,7 @@ func emitBaseline(a *App, out *outputs, s *baseline.State) error {
 		slices.Sort(names)
 		for _, n := range names {
 			p := s.Principals[n]
-			fmt.Fprintf(&b, "%8d %5d %5d %7d %8d %6d  %s\n", p.Events, int(p.Last.Sub(p.First).Hours()/24)+1, len(p.Calls), len(p.Regions), len(p.Networks), len(p.Agents), report.Plain(n))
+			fmt.Fprintf(&b, "%8d %5d %5d %7d %8d %6d  %s\n", p.Events, p.Known(), len(p.Calls), len(p.Regions), len(p.Networks), len(p.Agents), report.Plain(n))
 		}
 		_, err := io.WriteString(w, b.String())
 		return err
