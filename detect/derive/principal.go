@@ -193,7 +193,7 @@ func eachCondition(s *identity.Statement, visit func(o identity.Operator, key st
 // unless it is proven that the conditions, or statements that deny, take it out
 // again.
 func (r *record) lets(p *policy, s *identity.Statement, account, principal string) bool {
-	if len(s.Conditions) == 0 && len(p.denies) == 0 {
+	if len(p.denies) == 0 && !concernsCaller(s) {
 		return true
 	}
 	if side, ok := r.side(p, s, principal); ok {
@@ -211,6 +211,19 @@ func (r *record) lets(p *policy, s *identity.Statement, account, principal strin
 		}
 	})
 	return !out
+}
+
+// concernsCaller reports whether a condition may tell callers apart by who they
+// are. Those that do not, an external id, an address, anybody can meet.
+func concernsCaller(s *identity.Statement) bool {
+	found := false
+	for _, c := range s.Conditions {
+		for _, k := range c.Keys {
+			key := strings.ToLower(k.Name)
+			found = found || strings.HasPrefix(key, "aws:principal") || strings.HasPrefix(key, "aws:user") || slices.Contains(aboutCaller, key)
+		}
+	}
+	return found
 }
 
 // side is a statement for one principal with the statements that deny; not ok
@@ -249,6 +262,9 @@ func (r *record) isPublic(p *policy, s *identity.Statement) bool {
 	if len(s.Conditions) == 0 && len(p.denies) == 0 {
 		return true
 	}
+	if plainlyNarrow(s) {
+		return false
+	}
 	principal := "*"
 	if s.NotPrincipal != nil {
 		principal = ""
@@ -263,6 +279,17 @@ func (r *record) isPublic(p *policy, s *identity.Statement) bool {
 		}
 	})
 	return !narrow
+}
+
+// plainlyNarrow reports whether a condition of a statement is of the kind that
+// nearly all are by which everyone becomes somebody: it spares the proof.
+func plainlyNarrow(s *identity.Statement) bool {
+	found := false
+	eachCondition(s, func(o identity.Operator, key string, values []string) {
+		found = found || o.String() == "StringEquals" && key != "aws:sourceip" && slices.Contains(narrowing, key) &&
+			!slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, "${") })
+	})
+	return found
 }
 
 // narrowing are the condition keys whose values a stranger cannot choose.
