@@ -205,8 +205,9 @@ func entityWords(list []finding.Entity, most int) string {
 	return strings.Join(out, ", ")
 }
 
-// linkWords is one step back, as a sentence.
-func linkWords(l *finding.SessionLink) string {
+// SessionStep is one step back from a session as a sentence, as every report of an
+// incident has it: who ← whom, by which call, with the proof and its event.
+func SessionStep(l *finding.SessionLink) string {
 	s := shortName(l.To)
 	if l.From == "unknown" {
 		return s + ": " + l.How
@@ -307,7 +308,7 @@ func (t *tableWriter) incident(in *finding.Incident) {
 		fact(f[0], f[1], 3)
 	}
 	for i := range in.Sessions[:min(len(in.Sessions), mostPaths)] {
-		fact("path", linkWords(&in.Sessions[i]), 3)
+		fact("path", SessionStep(&in.Sessions[i]), 3)
 	}
 	if n := len(in.Sessions) - mostPaths; n > 0 {
 		fact("path", fmt.Sprintf("… and %d more", n), 1)
@@ -408,7 +409,7 @@ func (m *markdownWriter) incidents(list []*finding.Incident) {
 			m.f("- **%s** %s\n", f[0], mdText(Plain(f[1])))
 		}
 		for i := range in.Sessions[:min(len(in.Sessions), mostPaths)] {
-			m.f("- **path** %s\n", mdText(Plain(linkWords(&in.Sessions[i]))))
+			m.f("- **path** %s\n", mdText(Plain(SessionStep(&in.Sessions[i]))))
 		}
 		m.f("\n| Time | Severity | What | Where |\n|---|---|---|---|\n")
 		all, left := weightiest(in, rows(in), mostRows)
@@ -450,7 +451,7 @@ func htmlIncidents(list []*finding.Incident) []htmlIncident {
 			h.Facts = append(h.Facts, [2]string{f[0], Plain(f[1])})
 		}
 		for k := range in.Sessions {
-			h.Paths = append(h.Paths, Plain(linkWords(&in.Sessions[k])))
+			h.Paths = append(h.Paths, Plain(SessionStep(&in.Sessions[k])))
 		}
 		day := ""
 		all := rows(in)

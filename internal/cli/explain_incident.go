@@ -153,7 +153,11 @@ func writeIncident(b *strings.Builder, in *finding.Incident, next []string) {
 	section("Why this severity", in.Because)
 	var path []string
 	for _, l := range in.Sessions {
-		path = append(path, sessionWords(&l))
+		step := report.SessionStep(&l)
+		if !l.Time.IsZero() {
+			step += ", " + l.Time.UTC().Format(time.RFC3339)
+		}
+		path = append(path, step)
 	}
 	section("Path to whoever began it", path)
 	var reach []string
@@ -272,25 +276,6 @@ func writeTimeline(b *strings.Builder, in *finding.Incident) {
 func shortARN(s string) string {
 	if a, err := arn.Parse(s); err == nil && a.Resource != "" {
 		return a.Resource
-	}
-	return s
-}
-
-// sessionWords is one step back, as a sentence.
-func sessionWords(l *finding.SessionLink) string {
-	s := shortARN(l.To)
-	if l.From == "unknown" {
-		return s + ": " + l.How
-	}
-	s += " ← " + shortARN(l.From) + ", by " + l.How
-	if l.Proof != "" {
-		s += " (" + l.Proof + ")"
-	}
-	if l.EventID != "" {
-		s += ", event " + l.EventID
-	}
-	if !l.Time.IsZero() {
-		s += ", " + l.Time.UTC().Format(time.RFC3339)
 	}
 	return s
 }
