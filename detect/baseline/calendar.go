@@ -153,7 +153,7 @@ func (p *Principal) learnHours(w *window) {
 // learnDay adds the numbers of a day; of the days that share a place the newest
 // stays.
 func (p *Principal) learnDay(w *window) {
-	d := Day{int32(w.day), bounded(w.events), bounded(len(w.secrets)), bounded(len(w.buckets)), bounded(w.failed)}
+	d := Day{int32(w.day), bounded(w.events), bounded(len(w.secrets)), bounded(len(w.buckets)), bounded(w.refusals)}
 	i := slices.IndexFunc(p.Days, func(o Day) bool { return o.Day%days == d.Day%days })
 	switch {
 	case i < 0:

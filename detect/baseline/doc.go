@@ -1,10 +1,11 @@
 // Package baseline learns what each principal of an AWS estate usually does and
 // scores what it has not done before.
 //
-// State is what was learned, Learn and Judge take events: Learner adds them to a
-// State, Judge compares them with one and hands out a finding for every day of a
-// principal whose score reaches the threshold. A score is a sum; its terms, each
-// with what it is about and the events, are the finding's evidence.
+// State is what was learned. A Learner adds events to it; a Judge compares events
+// with it and hands out a finding for every day of a principal whose score reaches
+// the threshold. A score is a sum; its terms, each with what it is about and the
+// events, are the finding's evidence. Both take events one by one, or from
+// Extractors in several goroutines, which do most of the work.
 //
 // # Caveats
 //

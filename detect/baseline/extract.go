@@ -15,6 +15,7 @@ import (
 type Extractor struct {
 	hash   maphash.Seed
 	places *Places
+	refs   bool // whoever takes the features names the events
 	take   func(*batch) error
 	free   *sync.Pool // of batches
 	batch  *batch
@@ -57,7 +58,7 @@ func (b *batch) reset() {
 type feature struct {
 	at       int64  // Unix nanoseconds
 	identity uint64 // hash of event.AppendIdentity; 0 where the record has no id
-	id       string
+	id       string // where Extractor.refs
 	session
 	call    *call
 	from    address
@@ -77,8 +78,8 @@ const (
 	passed
 )
 
-func newExtractor(hash maphash.Seed, places *Places, take func(*batch) error, free *sync.Pool) *Extractor {
-	return &Extractor{hash: hash, places: places, take: take, free: free, batch: newBatch(),
+func newExtractor(hash maphash.Seed, take func(*batch) error, free *sync.Pool) *Extractor {
+	return &Extractor{hash: hash, take: take, free: free, batch: newBatch(),
 		sessions: sessions{known: map[uint64]session{}}, callers: map[string]*caller{}, calls: map[string]*call{},
 		addresses: map[string]address{}, programs: map[string]program{}, words: map[string]string{}}
 }
@@ -100,9 +101,11 @@ func (x *Extractor) Add(e *event.Event) (full bool) {
 		return false
 	}
 	b := x.batch
-	b.features = append(b.features, feature{at: t.UnixNano(), id: clip(e.Ref()), session: by, call: x.call(e),
-		from: made(x.addresses, e.Text(event.SlotIP), x.address)})
+	b.features = append(b.features, feature{at: t.UnixNano(), session: by, call: x.call(e), from: made(x.addresses, e.Text(event.SlotIP), x.address)})
 	f := &b.features[len(b.features)-1]
+	if x.refs {
+		f.id = clip(e.Ref())
+	}
 	if x.key = e.AppendIdentity(x.key[:0]); len(x.key) > 0 {
 		f.identity = max(1, maphash.Bytes(x.hash, x.key))
 	}

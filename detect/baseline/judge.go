@@ -47,15 +47,20 @@ type Judge struct {
 	ws    *windows
 	emit  func(*finding.Finding) error
 	err   error
-	cold  map[string]int // principal → what it was
-	org   map[string]int // call → principals that make it
-	peers map[string]map[string]int
-	sizes map[string]int  // of groups
-	eves  map[string]*eve // principal → the day before
-	today int             // that is being settled
+	cold  map[string]standing // by principal
+	org   map[string]int      // call → principals that make it
+	peers map[string]*peers   // by group
+	eves  map[string]*eve     // principal → the day before
+	today int                 // that is being settled
 	hash  maphash.Seed
 	free  sync.Pool
 	own   *Extractor
+}
+
+// peers is what those of one group do.
+type peers struct {
+	size  int
+	calls map[string]int // call → peers that make it
 }
 
 // eve is what the next day needs of a principal's day: refusals of its last hour
@@ -66,13 +71,18 @@ type eve struct {
 	stays  []stay // of each place the last
 }
 
-// The states of a principal in cold.
+// standing is what the past says of a principal.
+type standing uint8
+
 const (
-	coldUnknown = iota
-	coldYoung
-	coldSeasonal
-	judged
+	unknown    standing = iota // nothing was learned
+	young                      // too few days or events
+	unseasoned                 // enough to judge by, but not by the hours of the week
+	seasoned
 )
+
+// known reports whether a principal is judged by its own past.
+func (s standing) known() bool { return s >= unseasoned }
 
 // NewJudge returns a Judge that calls emit with every finding. The State must not
 // change until Finish.
@@ -81,19 +91,22 @@ func NewJudge(s *State, opt Options, emit func(*finding.Finding) error) *Judge {
 	opt.MinDays = cmp.Or(opt.MinDays, MinDays)
 	opt.MinEvents = cmp.Or(opt.MinEvents, MinEvents)
 	j := &Judge{opt: opt, state: s, emit: emit, hash: maphash.MakeSeed(),
-		cold: map[string]int{}, org: map[string]int{}, peers: map[string]map[string]int{}, sizes: map[string]int{}, eves: map[string]*eve{}}
+		cold: map[string]standing{}, org: map[string]int{}, peers: map[string]*peers{}, eves: map[string]*eve{}}
 	for _, p := range s.Principals {
-		if p.Group != "" {
-			j.sizes[p.Group]++
-			if j.peers[p.Group] == nil {
-				j.peers[p.Group] = map[string]int{}
-			}
-		}
 		for c := range p.Calls {
 			j.org[c]++
-			if p.Group != "" {
-				j.peers[p.Group][c]++
-			}
+		}
+		if p.Group == "" {
+			continue
+		}
+		group := j.peers[p.Group]
+		if group == nil {
+			group = &peers{calls: map[string]int{}}
+			j.peers[p.Group] = group
+		}
+		group.size++
+		for c := range p.Calls {
+			group.calls[c]++
 		}
 	}
 	j.ws = newWindows(j.settle)
@@ -103,7 +116,11 @@ func NewJudge(s *State, opt Options, emit func(*finding.Finding) error) *Judge {
 }
 
 // Extractor returns a new Extractor of events to judge.
-func (j *Judge) Extractor() *Extractor { return newExtractor(j.hash, j.opt.Places, j.take, &j.free) }
+func (j *Judge) Extractor() *Extractor {
+	x := newExtractor(j.hash, j.take, &j.free)
+	x.refs, x.places = true, j.opt.Places
+	return x
+}
 
 // Add judges one event.
 func (j *Judge) Add(e *event.Event) error { return j.own.addNow(e) }
@@ -131,20 +148,32 @@ func (j *Judge) Crowd() int64 { return j.ws.crowd }
 // Cold counts whom the past says nothing of.
 func (j *Judge) Cold() Cold {
 	var c Cold
-	for _, what := range j.cold {
-		switch what {
-		case coldUnknown:
+	for _, s := range j.cold {
+		switch s {
+		case unknown:
 			c.Unknown++
-		case coldYoung:
+		case young:
 			c.Young++
-		default:
+		case unseasoned:
+			c.Seasonal++
 			c.Judged++
-			if what == coldSeasonal {
-				c.Seasonal++
-			}
+		case seasoned:
+			c.Judged++
 		}
 	}
 	return c
+}
+
+func (j *Judge) standing(p *Principal) standing {
+	switch {
+	case p == nil:
+		return unknown
+	case p.Events < j.opt.MinEvents || p.Known() < j.opt.MinDays:
+		return young
+	case p.Known() < 7*MinWeeks:
+		return unseasoned
+	}
+	return seasoned
 }
 
 func (j *Judge) settle(w *window) {
@@ -156,23 +185,15 @@ func (j *Judge) settle(w *window) {
 		maps.DeleteFunc(j.eves, func(_ string, e *eve) bool { return e.day < w.day-1 })
 	}
 	p := j.state.Principals[w.key]
-	what := judged
-	switch {
-	case p == nil:
-		what = coldUnknown
-	case p.Events < j.opt.MinEvents || p.Known() < j.opt.MinDays:
-		what = coldYoung
-	case p.Known() < 7*MinWeeks:
-		what = coldSeasonal
-	}
-	if old, ok := j.cold[w.key]; !ok && len(j.cold) < 5*MaxPrincipals || ok && what > old {
-		j.cold[w.key] = what
+	now := j.standing(p)
+	if old, ok := j.cold[w.key]; !ok && len(j.cold) < 5*MaxPrincipals || ok && now > old {
+		j.cold[w.key] = now
 	}
 	before := j.eves[w.key]
 	if before != nil && before.day != w.day-1 {
 		before = nil
 	}
-	terms := j.terms(w, p, what, before)
+	terms := j.terms(w, p, now, before)
 	if next := eveOf(w, terms); next != nil {
 		j.eves[w.key] = next
 	}
@@ -180,9 +201,10 @@ func (j *Judge) settle(w *window) {
 	if score < j.opt.Threshold-1e-9 {
 		return
 	}
-	j.err = j.emit(j.finding(w, terms, points, score, what))
+	j.err = j.emit(j.finding(w, terms, points, score, now))
 }
 
+// eveOf returns what is left of a day for the next: nil where that is nothing.
 func eveOf(w *window, terms []term) *eve {
 	const hour = 3_600_000
 	e := &eve{day: w.day}

@@ -33,7 +33,7 @@ func NewLearner(s *State) *Learner {
 }
 
 // Extractor returns a new Extractor of events to learn.
-func (l *Learner) Extractor() *Extractor { return newExtractor(l.hash, nil, l.take, &l.free) }
+func (l *Learner) Extractor() *Extractor { return newExtractor(l.hash, l.take, &l.free) }
 
 // Add learns one event.
 func (l *Learner) Add(e *event.Event) { _ = l.own.addNow(e) }

@@ -16,7 +16,7 @@ const (
 )
 
 // finding prints the terms of a day, those of the heaviest rule first.
-func (j *Judge) finding(w *window, terms []term, points map[string]float64, score float64, what int) *finding.Finding {
+func (j *Judge) finding(w *window, terms []term, points map[string]float64, score float64, now standing) *finding.Finding {
 	lead := ""
 	for _, id := range ids {
 		if lead == "" || points[id] > points[lead] {
@@ -34,7 +34,7 @@ func (j *Judge) finding(w *window, terms []term, points map[string]float64, scor
 		Why:      "What a principal has never done before may be done by somebody else in its name. The score is the sum of the terms in the evidence.",
 		Evidence: evidence(terms, points),
 	}
-	if what == coldUnknown || what == coldYoung {
+	if !now.known() {
 		f.Reason += "; the principal itself is too new to be judged by its past"
 	}
 	var earliest mark

@@ -63,13 +63,12 @@ var ids = slices.Sorted(maps.Keys(kinds))
 func Rules() []string { return slices.Clone(ids) }
 
 // terms judges a day of a principal, of which p is what was learned, if anything.
-func (j *Judge) terms(w *window, p *Principal, what int, before *eve) []term {
-	known := what != coldYoung && what != coldUnknown
-	out := j.calls(w, p, known)
-	if known {
+func (j *Judge) terms(w *window, p *Principal, now standing, before *eve) []term {
+	out := j.calls(w, p, now.known())
+	if now.known() {
 		out = append(out, values(w, p)...)
 		out = append(out, amounts(w, p)...)
-		if what == judged {
+		if now == seasoned {
 			out = append(out, hours(w, p)...)
 		}
 	}
@@ -92,8 +91,8 @@ func (j *Judge) calls(w *window, p *Principal, known bool) []term {
 			if f.reads {
 				points, why = 0.5, why+", reads only"
 			}
-			if n := j.peers[w.group][c]; n > 0 {
-				points, why = points/4, why+fmt.Sprintf(", made by %d of %d peers", n, j.sizes[w.group])
+			if group := j.peers[w.group]; group != nil && group.calls[c] > 0 {
+				points, why = points/4, why+fmt.Sprintf(", made by %d of %d peers", group.calls[c], group.size)
 			}
 			out = append(out, term{newCalls, c, points, why, []mark{f.mark}})
 		}

@@ -14,7 +14,7 @@ type window struct {
 	person            bool
 	light             bool // only calls that change something, refusals and journeys
 	day               int
-	events, failed    int // failed: refused
+	events, refusals  int
 	hours             [24]*hour
 	calls             map[string]*first
 	regions           map[string]*first
@@ -87,7 +87,7 @@ const (
 // The bounds of what is open at once: days of principals, those of principals of
 // whom nothing was learned, and the values of all. All principals that a State
 // can hold fit into one day, so that a single day is never settled early.
-var (
+const (
 	maxWindows   = MaxPrincipals + 5_000
 	maxStrangers = 20_000
 	maxSeen      = 600_000
@@ -253,7 +253,7 @@ func (ws *windows) see(w *window, set *map[string]*first, value string, m mark, 
 func (ws *windows) outcome(w *window, m mark, o outcome) {
 	switch o {
 	case denied:
-		w.failed++
+		w.refusals++
 		if w.refused == nil {
 			w.refused = map[string]bool{}
 		}
