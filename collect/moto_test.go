@@ -92,6 +92,7 @@ func TestMoto(t *testing.T) {
 		{"AWS::Account::Region", "eu-west-1", "GetEbsEncryptionByDefault.EbsEncryptionByDefault", `false`},
 		{"AWS::EKS::Cluster", "apps", "status", `"ACTIVE"`},
 		{"AWS::OpenSearchService::Domain", "search", "DomainName", `"search"`},
+		{"AWS::Glue::DevEndpoint", "workbench", "RoleArn", `"arn:aws:iam::123456789012:role/worker"`},
 	} {
 		for _, r := range x.Type(c.typ) {
 			if r.ID != c.id {
@@ -103,8 +104,8 @@ func TestMoto(t *testing.T) {
 			}
 		}
 	}
-	if checked != 10 {
-		t.Errorf("only %d of 10 values were there to check", checked)
+	if checked != 11 {
+		t.Errorf("only %d of 11 values were there to check", checked)
 	}
 	if r := x.ID("acme-logs"); len(r) != 1 || r[0].Region != "eu-west-1" || r[0].Tags["kind"] != "logs" {
 		t.Errorf("acme-logs: %+v", r)
@@ -116,7 +117,7 @@ func TestMoto(t *testing.T) {
 	for _, ref := range x.Referrers(role) {
 		users[ref.From.Type] = true
 	}
-	for _, typ := range []string{"AWS::Lambda::Function", "AWS::EKS::Cluster", "AWS::StepFunctions::StateMachine", "AWS::IAM::InstanceProfile"} {
+	for _, typ := range []string{"AWS::Lambda::Function", "AWS::EKS::Cluster", "AWS::StepFunctions::StateMachine", "AWS::IAM::InstanceProfile", "AWS::Glue::DevEndpoint"} {
 		if !users[typ] {
 			t.Errorf("%s does not refer to its role", typ)
 		}

@@ -117,6 +117,67 @@ func TestDocumentsKeepAWSShapes(t *testing.T) {
 	}
 }
 
+// What runs code with a role is read with that role and its tags: escalation
+// paths go through it.
+func TestWorkersAreReadWithTheirRoles(t *testing.T) {
+	const role = "arn:aws:iam::111111111111:role/worker"
+	const service = "arn:aws:apprunner:eu-west-1:111111111111:service/shop/8fe1e10304f84fd2b0df550fe98a71fa"
+	const interpreter = "arn:aws:bedrock-agentcore:eu-west-1:111111111111:code-interpreter-custom/sums-a1B2c3D4e5"
+	inIreland := func(answer m) func(call) (m, error) {
+		return func(c call) (m, error) {
+			if c.region != "eu-west-1" {
+				return m{}, nil
+			}
+			return answer, nil
+		}
+	}
+	f := newFake()
+	f.on("apprunner:ListServices", inIreland(m{"ServiceSummaryList": l{m{"ServiceArn": service, "ServiceName": "shop"}}}))
+	f.on("apprunner:DescribeService", func(c call) (m, error) {
+		if c.input["ServiceArn"] != service {
+			return nil, failure("ResourceNotFoundException", "")
+		}
+		return m{"Service": m{"ServiceArn": service, "ServiceName": "shop", "InstanceConfiguration": m{"InstanceRoleArn": role},
+			"SourceConfiguration": m{"ImageRepository": m{"ImageConfiguration": m{"RuntimeEnvironmentVariables": m{"TOKEN": "hunter2"}}},
+				"CodeRepository": m{"CodeConfiguration": m{"CodeConfigurationValues": m{"RuntimeEnvironmentVariables": m{"TOKEN": "hunter2"}}}}}}}, nil
+	})
+	f.on("apprunner:ListTagsForResource", func(call) (m, error) { return m{"Tags": l{m{"Key": "team", "Value": "shop"}}}, nil })
+	f.on("bedrock-agentcore-control:ListCodeInterpreters", inIreland(m{"codeInterpreterSummaries": l{m{"codeInterpreterId": "sums-a1B2c3D4e5", "codeInterpreterArn": interpreter}}}))
+	f.on("bedrock-agentcore-control:GetCodeInterpreter", func(c call) (m, error) {
+		if c.input["codeInterpreterId"] != "sums-a1B2c3D4e5" {
+			return nil, failure("ResourceNotFoundException", "")
+		}
+		return m{"codeInterpreterId": "sums-a1B2c3D4e5", "codeInterpreterArn": interpreter, "executionRoleArn": role}, nil
+	})
+	f.on("bedrock-agentcore-control:ListTagsForResource", func(call) (m, error) { return m{"tags": m{"team": "maths"}}, nil })
+	f.on("glue:GetDevEndpoints", inIreland(m{"DevEndpoints": l{m{"EndpointName": "bench", "RoleArn": role}}}))
+	f.on("glue:GetTags", func(c call) (m, error) {
+		if c.input["ResourceArn"] != "arn:aws:glue:eu-west-1:111111111111:devEndpoint/bench" {
+			return nil, failure("EntityNotFoundException", "")
+		}
+		return m{"Tags": m{"team": "data"}}, nil
+	})
+	sum, e, _ := run(t, context.Background(), f, collect.Options{})
+	if sum.Incomplete() {
+		t.Errorf("gaps: %+v", sum.Gaps)
+	}
+	shop := find(t, e, "AWS::AppRunner::Service", service)
+	if got := shop.Document["InstanceConfiguration"]; !cmp.Equal(got, m{"InstanceRoleArn": role}) || shop.Tags["team"] != "shop" {
+		t.Errorf("App Runner service: %+v", shop)
+	}
+	if text := fmt.Sprint(shop.Document["SourceConfiguration"]); strings.Contains(text, "hunter2") || strings.Count(text, collect.Redacted) != 2 {
+		t.Errorf("environment: %s", text)
+	}
+	sums := find(t, e, "AWS::BedrockAgentCore::CodeInterpreterCustom", "sums-a1B2c3D4e5")
+	if sums.ARN != interpreter || sums.Document["executionRoleArn"] != role || sums.Tags["team"] != "maths" {
+		t.Errorf("code interpreter: %+v", sums)
+	}
+	bench := find(t, e, "AWS::Glue::DevEndpoint", "bench")
+	if bench.ARN != "arn:aws:glue:eu-west-1:111111111111:devEndpoint/bench" || bench.Document["RoleArn"] != role || bench.Tags["team"] != "data" {
+		t.Errorf("development endpoint: %+v", bench)
+	}
+}
+
 // Of AWS's own policies only those in use are kept.
 func TestManagedPoliciesInUse(t *testing.T) {
 	f := newFake()

@@ -193,6 +193,8 @@ note("AWS::ECS::Cluster", cluster)
 machine = aws("stepfunctions").create_state_machine(name="flow", roleArn=role,
                                                     definition='{"StartAt":"A","States":{"A":{"Type":"Pass","End":true}}}')["stateMachineArn"]
 note("AWS::StepFunctions::StateMachine", machine)
+aws("glue").create_dev_endpoint(EndpointName="workbench", RoleArn=role, Tags={"team": "data"})
+note("AWS::Glue::DevEndpoint", "workbench")
 pool = aws("cognito-idp").create_user_pool(PoolName="people")["UserPool"]["Id"]
 note("AWS::Cognito::UserPool", pool)
 distribution = aws("cloudfront", "us-east-1").create_distribution(DistributionConfig={
