@@ -3,7 +3,10 @@ package catalog_test
 import (
 	"context"
 	"io/fs"
+	"os"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +30,15 @@ func TestDetections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lists, err := detect.LoadPlaceholders(catalog.Detections, "detections")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
 	for name := range files {
+		if path.Base(name) == detect.PlaceholdersFile {
+			continue
+		}
 		if base, ok := strings.CutSuffix(name, detect.ExamplesSuffix); ok {
 			if !files[base+".yml"] {
 				t.Errorf("%s: there is no rule file %s.yml beside it", name, base)
@@ -47,13 +58,36 @@ func TestDetections(t *testing.T) {
 			t.Error(err)
 			continue
 		}
+		for _, r := range rules {
+			r.Placeholders = lists
+		}
+		for _, m := range placeholder.FindAllStringSubmatch(string(src), -1) {
+			used[m[1]] = true
+		}
 		all = append(all, rules...)
 		t.Run(strings.TrimPrefix(name, "detections/"), func(t *testing.T) { checkDetections(t, name, rules) })
 	}
 	if _, err := sigma.Compile(all, sigma.Options{}); err != nil {
 		t.Error(err)
 	}
+	doc, err := os.ReadFile(detectionsDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range lists {
+		if !used[name] {
+			t.Errorf("no rule expands the list %s", name)
+		}
+		if !strings.Contains(string(doc), "| `"+name+"` |") {
+			t.Errorf("%s does not tell of the list %s", detectionsDoc, name)
+		}
+		if seen := map[string]bool{}; slices.ContainsFunc(values, func(v string) bool { twice := seen[strings.ToLower(v)]; seen[strings.ToLower(v)] = true; return twice }) {
+			t.Errorf("a value stands in the list %s twice", name)
+		}
+	}
 }
+
+var placeholder = regexp.MustCompile(`%([a-z_]+)%`)
 
 func checkDetections(t *testing.T, name string, rules []*sigma.Rule) {
 	engine, err := sigma.Compile(rules, sigma.Options{})

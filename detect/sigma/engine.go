@@ -3,6 +3,7 @@ package sigma
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,6 +16,24 @@ type Options struct {
 	Placeholders map[string][]string
 	// Fields are paths that the caller will read from events, beside the rules'.
 	Fields []string
+}
+
+// placeholders returns the values of a rule's own placeholders and the caller's.
+func (o Options) placeholders(r *Rule) map[string][]string {
+	if len(r.Placeholders) == 0 {
+		return o.Placeholders
+	}
+	joined := maps.Clone(r.Placeholders)
+	for name, values := range o.Placeholders {
+		all := slices.Clone(joined[name])
+		for _, v := range values {
+			if !slices.Contains(all, v) {
+				all = append(all, v)
+			}
+		}
+		joined[name] = all
+	}
+	return joined
 }
 
 // Engine is a set of compiled rules, safe for concurrent use. It does not change
@@ -55,7 +74,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		if r.Filter == nil {
 			continue
 		}
-		c := &compiler{file: r.File, placeholders: opt.Placeholders}
+		c := &compiler{file: r.File, placeholders: opt.placeholders(r)}
 		conditions, _, err := c.detection(r.Filter.detection)
 		if err != nil {
 			faults = append(faults, err)
@@ -69,7 +88,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		if r.detection == nil {
 			continue
 		}
-		c := &compiler{file: r.File, placeholders: opt.Placeholders}
+		c := &compiler{file: r.File, placeholders: opt.placeholders(r)}
 		conditions, unused, err := c.detection(r.detection)
 		if err != nil {
 			faults = append(faults, err)

@@ -26,6 +26,10 @@ type Rule struct {
 	File                                                                  string
 	Line                                                                  int
 
+	// Placeholders are values of %name% that come with the rule; those of Options
+	// join them.
+	Placeholders map[string][]string
+
 	Correlation *Correlation // of a correlation
 	Filter      *Filter      // of a filter
 

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/bartizan-security/bartizan/awsapi"
@@ -111,24 +110,23 @@ func (f *ruleFlags) all(a *App) ([]*sigma.Rule, error) {
 }
 
 func (f *ruleFlags) options() (sigma.Options, error) {
-	opt := sigma.Options{Placeholders: map[string][]string{}, Fields: append(detect.Fields(), f.fields...)}
+	// Rules of the user can name the lists of the built-in ones.
+	lists, err := detect.LoadPlaceholders(catalog.Detections, "detections")
+	if err != nil {
+		return sigma.Options{}, err
+	}
+	opt := sigma.Options{Placeholders: lists, Fields: append(detect.Fields(), f.fields...)}
 	for _, file := range f.files {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			return opt, &Error{Code: ExitUsage, Err: fmt.Errorf("--placeholders: %w", err)}
 		}
-		var values map[string]any
-		if err := yaml.Unmarshal(src, &values); err != nil {
+		values, err := detect.ParsePlaceholders(src)
+		if err != nil {
 			return opt, &Error{Code: ExitUsage, Err: fmt.Errorf("--placeholders %s: %w", file, err)}
 		}
-		for name, v := range values {
-			if list, ok := v.([]any); ok {
-				for _, e := range list {
-					opt.Placeholders[name] = append(opt.Placeholders[name], fmt.Sprint(e))
-				}
-			} else {
-				opt.Placeholders[name] = append(opt.Placeholders[name], fmt.Sprint(v))
-			}
+		for name, list := range values {
+			opt.Placeholders[name] = append(opt.Placeholders[name], list...)
 		}
 	}
 	for _, p := range f.placeholders {
@@ -423,7 +421,7 @@ func (a *App) logSources(ctx context.Context, args []string, bucket *logBucket) 
 				return nil, incompleteErrorf("%w", err)
 			}
 			if len(files) == 0 {
-				return nil, incompleteErrorf("%s: no file in this folder", arg)
+				return nil, &Error{Code: ExitIncomplete, Err: fmt.Errorf("%s: no file in this folder", arg), Hint: "logs are found in folders below it, too; is it the one that they were synchronised to?"}
 			}
 			out = append(out, files...)
 		}

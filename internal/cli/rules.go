@@ -298,7 +298,11 @@ tests the built-in rules when no PATH is given. docs/sigma.md shows the form.`,
   bartizan rules test my-rules/root_login.yml`,
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		t := &ruleTester{a: a, ctx: c.Context()}
+		opt, err := (&ruleFlags{}).options()
+		if err != nil {
+			return err
+		}
+		t := &ruleTester{a: a, ctx: c.Context(), opt: opt}
 		if len(args) == 0 {
 			if err := t.folder(catalog.Detections, "detections"); err != nil {
 				return err
@@ -312,7 +316,10 @@ tests the built-in rules when no PATH is given. docs/sigma.md shows the form.`,
 			if info.IsDir() {
 				err = t.folder(os.DirFS(path), ".")
 			} else {
-				err = t.file(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+				fsys := os.DirFS(filepath.Dir(path))
+				if err = t.lists(fsys, "."); err == nil {
+					err = t.file(fsys, filepath.Base(path))
+				}
 			}
 			if err != nil {
 				return err
@@ -331,14 +338,27 @@ type ruleTester struct {
 	a                                *App
 	ctx                              context.Context
 	files, examples, failed, without int
+	opt                              sigma.Options
+	placeholders                     map[string][]string // of the folder
+}
+
+// lists reads the placeholders of a folder of rules.
+func (t *ruleTester) lists(fsys fs.FS, root string) (err error) {
+	if t.placeholders, err = detect.LoadPlaceholders(fsys, root); err != nil {
+		return &Error{Code: ExitUsage, Err: err}
+	}
+	return nil
 }
 
 func (t *ruleTester) folder(fsys fs.FS, root string) error {
+	if err := t.lists(fsys, root); err != nil {
+		return err
+	}
 	return fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return incompleteErrorf("%w", err)
 		}
-		if d.IsDir() || strings.HasSuffix(name, detect.ExamplesSuffix) || filepath.Ext(name) != ".yml" {
+		if d.IsDir() || strings.HasSuffix(name, detect.ExamplesSuffix) || filepath.Ext(name) != ".yml" || d.Name() == detect.PlaceholdersFile {
 			return nil
 		}
 		return t.file(fsys, name)
@@ -361,7 +381,10 @@ func (t *ruleTester) file(fsys fs.FS, name string) error {
 		t.fail("%v", err)
 		return nil
 	}
-	engine, err := sigma.Compile(rules, sigma.Options{Fields: detect.Fields()})
+	for _, r := range rules {
+		r.Placeholders = t.placeholders
+	}
+	engine, err := sigma.Compile(rules, t.opt)
 	if err != nil {
 		t.fail("%v", err)
 		return nil
