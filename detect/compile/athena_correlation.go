@@ -419,47 +419,12 @@ func (q *correlationQuery) together(b *branch, first, over string) {
 	corr := b.rule.Correlation
 	switch logic := corr.Logic(); {
 	case logic != nil:
-		q.keep = q.logic(logic, seen)
+		q.keep = presence(q.c.res, logic, func(i int) string { return seen[i] + " = 1" }, trino)
 	case len(corr.Bounds()) > 0:
 		q.keep = all(strings.Join(seen, " + "), lower(corr.Bounds()))
 	default:
 		q.keep = strings.Join(seen, " = 1 AND ") + " = 1"
 	}
-}
-
-// logic is a condition over rules; "" where that is always true. What must not
-// have happened is left out: the engine may not look as far back.
-func (q *correlationQuery) logic(n *sigma.Node, seen []string) string {
-	switch n.Op {
-	case sigma.NodeTest:
-		return seen[n.N] + " = 1"
-	case sigma.NodeNot:
-		q.c.res.widen("what must not have happened is left to the check of the hits")
-		return ""
-	}
-	var kids []string
-	for _, k := range n.Kids {
-		x := q.logic(k, seen)
-		switch {
-		case x != "":
-			kids = append(kids, x)
-		case n.Op != sigma.NodeAnd:
-			return ""
-		}
-	}
-	switch {
-	case n.Op == sigma.NodeAnd:
-		if len(kids) == 0 {
-			return ""
-		}
-		return "(" + strings.Join(kids, " AND ") + ")"
-	case n.Op == sigma.NodeAtLeast:
-		for i, k := range kids {
-			kids[i] = "CASE WHEN " + k + " THEN 1 ELSE 0 END"
-		}
-		return fmt.Sprintf("(%s >= %d)", strings.Join(kids, " + "), n.N)
-	}
-	return "(" + strings.Join(kids, " OR ") + ")"
 }
 
 // sequence is for temporal_ordered: for each event, when the sequence that leads

@@ -118,9 +118,13 @@ func streamed(t *testing.T, engine *sigma.Engine, streams map[string]string) (ma
 // missed reports the matches of the engine that the queries do not have.
 func missed(t *testing.T, matches []match, hits map[string][]hit, results map[string]compile.Result) {
 	t.Helper()
+	wrong := map[string]fault{}
 	for _, m := range matches {
+		if wrong[m.rule] == nil {
+			wrong[m.rule] = faults(t, m.rule, results[m.rule].SQL)
+		}
 		if !slices.ContainsFunc(hits[m.rule], func(h hit) bool { return h.within(m) }) {
-			faults(t, m.rule, results[m.rule].SQL)("misses %v from %s to %s; it has %v", m.group, m.start, m.end, hits[m.rule])
+			wrong[m.rule]("misses %v from %s to %s; it has %d", m.group, m.start, m.end, len(hits[m.rule]))
 		}
 	}
 }
@@ -180,18 +184,18 @@ func TestAthenaCounts(t *testing.T) {
 	t.Logf("%d correlations, %d bursts", len(results), len(matches))
 }
 
-// TestAthenaWindows: in streams whose events are just as far apart as windows are
-// long, a bit more, or a bit less, a query finds what its correlation finds. Where
-// only what comes after a match can differ, the first hit of a group is that of
-// the engine, and without a match there is none.
-func TestAthenaWindows(t *testing.T) {
+// windows returns correlations of all types and a stream of records that are just
+// as far apart as windows are long, a bit more, or a bit less. Of the correlations
+// that are alike, only what comes after a match can be more in SQL.
+func windows(t *testing.T) (engine *sigma.Engine, alike map[string]bool, stream string) {
+	t.Helper()
 	var docs []string
 	for _, name := range []string{"a", "b", "c"} {
 		docs = append(docs, fmt.Sprintf("title: t\nname: %s\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  s: {eventName|contains: %s}\n  condition: s\n", name, name))
 	}
-	exact := map[string]bool{}
-	add := func(name, correlation string, alike bool) {
-		exact[name] = alike
+	alike = map[string]bool{}
+	add := func(name, correlation string, same bool) {
+		alike[name] = same
 		if !strings.Contains(correlation, "timespan") {
 			correlation += ", timespan: 60s"
 		}
@@ -240,7 +244,7 @@ func TestAthenaWindows(t *testing.T) {
 	} {
 		add(name, c, false)
 	}
-	engine := compiled(t, strings.Join(docs, "---\n"))
+	engine = compiled(t, strings.Join(docs, "---\n"))
 	rng := rand.New(rand.NewPCG(5, 6))
 	var trail strings.Builder
 	at := 1_767_261_600
@@ -255,7 +259,15 @@ func TestAthenaWindows(t *testing.T) {
 		fmt.Fprintf(&trail, `{"eventVersion":"1.11","eventID":"e%d","eventSource":"s3.amazonaws.com","eventName":"%s","eventTime":"%s","userIdentity":{"arn":"u%d"},"requestParameters":{"size":%d,"owner":"u%d","items":%s}}`+"\n",
 			i, name, time.Unix(int64(at), 0).UTC().Format(time.RFC3339), rng.IntN(4), []int{7, 42, 42, 55, 99}[rng.IntN(5)], rng.IntN(4), items)
 	}
-	matches, hits, results := streamed(t, engine, map[string]string{"cloudtrail_logs": trail.String()})
+	return engine, alike, trail.String()
+}
+
+// TestAthenaWindows: at the edges of windows, a query finds what its correlation
+// finds. Where only what comes after a match can differ, the first hit is in a
+// match of the engine.
+func TestAthenaWindows(t *testing.T) {
+	engine, exact, stream := windows(t)
+	matches, hits, results := streamed(t, engine, map[string]string{"cloudtrail_logs": stream})
 	missed(t, matches, hits, results)
 	found := map[string]int{}
 	for _, m := range matches {

@@ -101,7 +101,8 @@ func Rules(rules []*sigma.Rule, target Target) []Result {
 	return out
 }
 
-func translate(out []Result, target Target) {
+// translate fills in results, and returns them.
+func translate(out []Result, target Target) []Result {
 	switch target {
 	case Athena:
 		for i := range out {
@@ -116,6 +117,7 @@ func translate(out []Result, target Target) {
 	default:
 		onStack(out)
 	}
+	return out
 }
 
 func newResult(r *sigma.Rule) Result {

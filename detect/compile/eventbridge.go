@@ -40,12 +40,12 @@ type ebCompiler struct {
 
 func (r *Result) eventBridge(use wildcards) {
 	if r.Rule.Correlation != nil {
-		r.refuse("EventBridge looks at one event at a time, not at what happens within %s; %s", duration(r.Rule.Correlation.Timespan), instead(r.Rule))
+		r.refuse("EventBridge looks at one event at a time, not at what happens within %s; %s", duration(r.Rule.Correlation.Timespan), instead(r.Rule, Athena, OpenSearch))
 		return
 	}
 	kind := only(r.Rule, event.CloudTrail, event.GuardDuty, event.SecurityHub)
 	if kind == "" {
-		r.refuse("records of %s do not reach EventBridge", names(r.Rule.Logs()))
+		r.refuse("records of %s do not reach EventBridge; %s", names(r.Rule.Logs()), instead(r.Rule, Athena, OpenSearch))
 		return
 	}
 	r.Fidelity = Exact
@@ -70,7 +70,7 @@ func (r *Result) eventBridge(use wildcards) {
 			slices.Sort(r.Reasons)
 			why = strings.Join(slices.Compact(r.Reasons), "; ")
 		}
-		r.refuse("what EventBridge can express of the condition takes almost every event: %s", why)
+		r.refuse("what EventBridge can express of the condition takes almost every event: %s; %s", why, instead(r.Rule, Athena, OpenSearch))
 		return
 	}
 	pieces, ok := c.fit(merged(terms), kind)
@@ -82,13 +82,26 @@ func (r *Result) eventBridge(use wildcards) {
 	c.notes(kind)
 }
 
-// instead says what to do about a correlation that a target cannot express.
-func instead(r *sigma.Rule) string {
-	s := "compile the rules below it: " + strings.Join(r.Correlation.Rules, ", ")
-	if sql := newResult(r); sql.athena() != Refused {
-		s = "use athena, or " + s
+// instead says what to do about a rule that a target cannot express: which of
+// others can, and for a correlation what is below it.
+func instead(r *sigma.Rule, others ...Target) string {
+	var ways []string
+	for _, t := range others {
+		if translate([]Result{newResult(r)}, t)[0].Fidelity != Refused {
+			ways = append(ways, string(t))
+		}
 	}
-	return s
+	var out []string
+	if len(ways) > 0 {
+		out = append(out, "use "+strings.Join(ways, " or "))
+	}
+	if r.Correlation != nil {
+		out = append(out, "compile the rules below it: "+strings.Join(r.Correlation.Rules, ", "))
+	}
+	if len(out) == 0 {
+		return "use 'bartizan detect'"
+	}
+	return strings.Join(out, ", or ")
 }
 
 // duration writes 10m, not 10m0s.

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
 // busRule is one EventBridge rule of a stack. Several detections of one severity
@@ -47,15 +48,11 @@ func onStack(results []Result) {
 	if n <= maxSingle && !want {
 		return
 	}
-	rich := make([]Result, len(results))
+	rich, plain := make([]Result, len(results)), make([]Result, len(results))
 	for i := range results {
-		rich[i] = newResult(results[i].Rule)
-		rich[i].eventBridge(wildcards{asked: true, excluded: true})
-	}
-	plain := make([]Result, len(results))
-	for i := range results {
-		plain[i] = newResult(results[i].Rule)
-		plain[i].eventBridge(wildcards{})
+		// Exclusions may be too long for a pattern.
+		rich[i] = possible(results[i].Rule, wildcards{asked: true, excluded: true}, wildcards{asked: true}, wildcards{})
+		plain[i] = possible(results[i].Rule, wildcards{})
 	}
 	chosen := slices.Clone(rich)
 	for {
@@ -81,6 +78,17 @@ func onStack(results []Result) {
 			}
 		}
 	}
+}
+
+// possible makes the first pattern that EventBridge takes.
+func possible(rule *sigma.Rule, uses ...wildcards) (r Result) {
+	for _, use := range uses {
+		r = newResult(rule)
+		if r.eventBridge(use); r.Fidelity != Refused {
+			break
+		}
+	}
+	return r
 }
 
 var severities = []string{"critical", "high", "medium", "low", "informational"}

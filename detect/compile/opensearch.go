@@ -15,49 +15,70 @@ import (
 // openSearch writes a query of the query DSL, over an index made by
 // IndexTemplate. https://docs.opensearch.org/latest/query-dsl/
 func (r *Result) openSearch() {
-	if r.Rule.Correlation != nil {
-		r.refuse("a query looks at one record at a time, not at what happens within %s; %s", duration(r.Rule.Correlation.Timespan), instead(r.Rule))
-		return
-	}
 	r.Fidelity = Exact
 	c := &dslCompiler{r, r.Rule.Logs()}
-	clause := func(word string) func([]map[string]any) map[string]any {
-		return func(kids []map[string]any) map[string]any {
-			b := map[string]any{word: kids}
+	switch {
+	case len(c.kinds) == 0: // said by Rules
+	case r.Rule.Correlation != nil:
+		c.correlation()
+	default:
+		if q, ok := c.condition(r.Rule); ok {
+			r.Query = object{"query": q}
+		} else {
+			r.refuse("a query can express nothing of the condition: %s", strings.Join(r.Reasons, "; "))
+		}
+	}
+}
+
+// condition writes the condition of a detection.
+func (c *dslCompiler) condition(r *sigma.Rule) (object, bool) {
+	clause := func(word string) func([]object) object {
+		return func(kids []object) object {
+			b := object{word: kids}
 			if word == "should" {
 				b["minimum_should_match"] = 1
 			}
-			return map[string]any{"bool": b}
+			return object{"bool": b}
 		}
 	}
-	b := boolean[map[string]any]{all: clause("filter"), any: clause("should"), leaf: c.leaf, res: c.res,
-		not: func(x map[string]any) map[string]any { return clause("must_not")([]map[string]any{x}) }}
-	q, ok := b.build(r.Rule.Condition(), true)
-	if !ok {
-		r.refuse("a query can express nothing of the condition: %s", strings.Join(r.Reasons, "; "))
-		return
-	}
-	r.Query = map[string]any{"query": q}
+	b := boolean[object]{all: clause("filter"), any: clause("should"), leaf: c.leaf, res: c.res,
+		not: func(x object) object { return clause("must_not")([]object{x}) }}
+	return b.build(r.Condition(), true)
 }
 
 // IndexTemplate is the index template that the OpenSearch queries are written
 // for: every text, number and flag is a keyword at its path in the record, with
-// a number and an address below it where it is one. The pattern is the name of
-// the indices. https://docs.opensearch.org/latest/im-plugin/index-templates/
+// a number and an address below it where it is one, and a date below the time of
+// the record. The pattern is the name of the indices. https://docs.opensearch.org/latest/im-plugin/index-templates/
 func IndexTemplate(pattern string) json.RawMessage {
-	keyword := map[string]any{"type": "keyword", "ignore_above": 8191, "fields": map[string]any{
-		"number": map[string]any{"type": "double", "ignore_malformed": true},
-		"ip":     map[string]any{"type": "ip", "ignore_malformed": true},
-	}}
+	keyword := func() object {
+		return object{"type": "keyword", "ignore_above": 8191, "fields": object{
+			"number": object{"type": "double", "ignore_malformed": true},
+			"ip":     object{"type": "ip", "ignore_malformed": true},
+		}}
+	}
+	properties := object{}
+	for _, t := range timeFields {
+		at := properties
+		path := strings.Split(t[0], ".")
+		for _, k := range path[:len(path)-1] {
+			below := object{}
+			at[k] = object{"properties": below}
+			at = below
+		}
+		field := keyword()
+		field["fields"].(object)["time"] = object{"type": "date", "ignore_malformed": true, "format": t[1]}
+		at[path[len(path)-1]] = field
+	}
 	var dynamic []any
 	for _, kind := range []string{"string", "long", "double", "boolean"} {
-		dynamic = append(dynamic, map[string]any{kind: map[string]any{"match_mapping_type": kind, "mapping": keyword}})
+		dynamic = append(dynamic, object{kind: object{"match_mapping_type": kind, "mapping": keyword()}})
 	}
-	text, _ := json.MarshalIndent(map[string]any{ // texts, numbers and flags
+	text, _ := json.MarshalIndent(object{ // texts, numbers and flags
 		"index_patterns": []string{pattern},
-		"template": map[string]any{
-			"settings": map[string]any{"index.mapping.total_fields.limit": 20_000},
-			"mappings": map[string]any{"date_detection": false, "numeric_detection": false, "dynamic_templates": dynamic},
+		"template": object{
+			"settings": object{"index.mapping.total_fields.limit": 20_000},
+			"mappings": object{"date_detection": false, "numeric_detection": false, "dynamic_templates": dynamic, "properties": properties},
 		},
 	}, "", "  ")
 	return text
@@ -73,20 +94,20 @@ func (c *dslCompiler) all(is func(event.Kind, string) bool, field string) bool {
 	return !slices.ContainsFunc(c.kinds, func(k event.Kind) bool { return !is(k, field) })
 }
 
-func one(kind, field string, body any) map[string]any {
-	return map[string]any{kind: map[string]any{field: body}}
+func one(kind, field string, body any) object {
+	return object{kind: object{field: body}}
 }
 
-func exists(field string) map[string]any {
-	return map[string]any{"exists": map[string]any{"field": field}}
+func exists(field string) object {
+	return object{"exists": object{"field": field}}
 }
 
-func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
-	drop := func(why string) (map[string]any, bool) {
+func (c *dslCompiler) leaf(t *sigma.Test, over bool) (object, bool) {
+	drop := func(why string) (object, bool) {
 		c.res.widen("%s: %s", about(t), why)
 		return nil, false
 	}
-	absent := map[string]any{"bool": map[string]any{"must_not": []map[string]any{exists(t.Field)}}}
+	absent := object{"bool": object{"must_not": []object{exists(t.Field)}}}
 	switch {
 	case t.Field == "":
 		return drop("fields are searched, not whole records")
@@ -105,10 +126,10 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 		}
 		return absent, true
 	}
-	values := map[int][]map[string]any{}
+	values := map[int][]object{}
 	order := []int{}
-	add := func(value int, q ...map[string]any) {
-		if values[value] == nil {
+	add := func(value int, q ...object) {
+		if !slices.Contains(order, value) {
 			order = append(order, value)
 		}
 		values[value] = append(values[value], q...)
@@ -128,13 +149,13 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 		case math.IsInf(n.Want, 0) || math.IsNaN(n.Want):
 			return drop("OpenSearch has no such number")
 		case op == "":
-			add(1000+i, one("term", t.Field+".number", map[string]any{"value": n.Want}), one("term", t.Field, map[string]any{"value": n.Text}))
+			add(1000+i, one("term", t.Field+".number", object{"value": n.Want}), one("term", t.Field, object{"value": n.Text}))
 		default:
-			add(1000+i, one("range", t.Field+".number", map[string]any{op: n.Want}))
+			add(1000+i, one("range", t.Field+".number", object{op: n.Want}))
 		}
 	}
 	for i, p := range t.Networks {
-		add(2000+i, one("term", t.Field+".ip", map[string]any{"value": p.String()}))
+		add(2000+i, one("term", t.Field+".ip", object{"value": p.String()}))
 	}
 	for i, re := range t.Regexps {
 		forms := spelled(re)
@@ -159,14 +180,14 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 			}
 		}
 	}
-	var alternatives []map[string]any
+	var alternatives []object
 	for _, v := range order {
 		if len(values[v]) > 0 {
 			alternatives = append(alternatives, anyOf(values[v]))
 		}
 	}
 	if t.All && len(alternatives) > 1 {
-		alternatives = []map[string]any{{"bool": map[string]any{"filter": alternatives}}}
+		alternatives = []object{{"bool": object{"filter": alternatives}}}
 	}
 	if t.Null {
 		if !c.all(isScalar, t.Field) {
@@ -184,7 +205,7 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (map[string]any, bool) {
 
 // text is a pattern over the texts of a field. Where the field is an object the
 // rule compares its JSON, of which the index has nothing.
-func (c *dslCompiler) text(t *sigma.Test, p sigma.Pattern, cased, over bool) (out []map[string]any, ok bool) {
+func (c *dslCompiler) text(t *sigma.Test, p sigma.Pattern, cased, over bool) (out []object, ok bool) {
 	if !c.all(isScalar, t.Field) && couldBeObject(p) {
 		switch {
 		case over && p.Match("{}", cased):
@@ -207,7 +228,7 @@ func (c *dslCompiler) text(t *sigma.Test, p sigma.Pattern, cased, over bool) (ou
 			p = plain
 		}
 	}
-	body := func(v string) map[string]any { return map[string]any{"value": v, "case_insensitive": !cased} }
+	body := func(v string) object { return object{"value": v, "case_insensitive": !cased} }
 	switch s := shapeOf(p); {
 	case s.lit == "" && !s.exact && !s.one:
 		return append(out, exists(t.Field)), true
@@ -262,9 +283,9 @@ func asciiCase(p sigma.Pattern) sigma.Pattern {
 	return out
 }
 
-func anyOf(list []map[string]any) map[string]any {
+func anyOf(list []object) object {
 	if len(list) == 1 {
 		return list[0]
 	}
-	return map[string]any{"bool": map[string]any{"should": list, "minimum_should_match": 1}}
+	return object{"bool": object{"should": list, "minimum_should_match": 1}}
 }

@@ -1,6 +1,11 @@
 package compile
 
-import "github.com/bartizan-security/bartizan/detect/sigma"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bartizan-security/bartizan/detect/sigma"
+)
 
 // boolean builds the expressions of a target whose conditions nest freely.
 // Each test is given with the side on which it may err: over, so that the
@@ -69,4 +74,47 @@ func (b boolean[T]) build(n *sigma.Node, over bool) (x T, ok bool) {
 		return b.all(kids), true
 	}
 	return b.any(kids), true
+}
+
+// wording is how a language writes conditions.
+type wording struct{ and, or, one string } // one: a condition as 1 or 0
+
+var (
+	trino    = wording{" AND ", " OR ", "CASE WHEN %s THEN 1 ELSE 0 END"}
+	painless = wording{" && ", " || ", "(%s ? 1 : 0)"}
+)
+
+// presence writes a condition over which rules have matched; "" where it is
+// always true. What must not have happened is left out: the engine counts anew
+// after a match, and so may not look as far back.
+func presence(res *Result, n *sigma.Node, seen func(i int) string, in wording) string {
+	switch n.Op {
+	case sigma.NodeTest:
+		return seen(n.N)
+	case sigma.NodeNot:
+		res.widen("what must not have happened is left to the check of the hits")
+		return ""
+	}
+	var kids []string
+	for _, k := range n.Kids {
+		x := presence(res, k, seen, in)
+		switch {
+		case x != "":
+			kids = append(kids, x)
+		case n.Op != sigma.NodeAnd:
+			return ""
+		}
+	}
+	switch {
+	case len(kids) == 0:
+		return ""
+	case n.Op == sigma.NodeAnd:
+		return "(" + strings.Join(kids, in.and) + ")"
+	case n.Op == sigma.NodeAtLeast:
+		for i, k := range kids {
+			kids[i] = fmt.Sprintf(in.one, k)
+		}
+		return fmt.Sprintf("(%s >= %d)", strings.Join(kids, " + "), n.N)
+	}
+	return "(" + strings.Join(kids, in.or) + ")"
 }
