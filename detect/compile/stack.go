@@ -165,7 +165,10 @@ func message(b busRule) string {
 		}
 		list = append(list, d)
 	}
-	head, _ := json.Marshal(map[string]any{"severity": b.results[0].Severity, "rules": list})
+	head, _ := json.Marshal(struct {
+		Severity string      `json:"severity"`
+		Rules    []detection `json:"rules"`
+	}{b.results[0].Severity, list})
 	return strings.TrimSuffix(strings.NewReplacer("<", `\u003c`, ">", `\u003e`).Replace(string(head)), "}") + `,"time":<time>,"account":<account>,"region":<region>,"event":<detail>}`
 }
 
