@@ -321,6 +321,43 @@ func TestGraph(t *testing.T) {
 	}
 }
 
+// A resource that runs code counts with the role that was read, without one if it
+// has none, and with any that its service may have where that was not read.
+func TestRoleOfAResource(t *testing.T) {
+	interpreter := "arn:aws:bedrock-agentcore:eu-west-1:" + acct + ":code-interpreter-custom/sums-a1B2c3D4e5"
+	service := "arn:aws:apprunner:eu-west-1:" + acct + ":service/shop/8fe1e10304f84fd2b0df550fe98a71fa"
+	endpoint := "arn:aws:glue:eu-west-1:" + acct + ":devEndpoint/bench"
+	denied := func(operation string) []estate.Gap {
+		return []estate.Gap{{Operation: operation, Reason: "AccessDenied"}}
+	}
+	for _, c := range []struct {
+		rule, typ, arn string
+		document       doc
+		unknown        []estate.Gap
+		want           string
+	}{
+		{"an App Runner service with a role", "AWS::AppRunner::Service", service, doc{"InstanceConfiguration": doc{"Cpu": "1024", "InstanceRoleArn": roleARN(acct, "boss")}}, nil, "eve -apprunner-002> boss"},
+		{"with another role", "AWS::AppRunner::Service", service, doc{"InstanceConfiguration": doc{"InstanceRoleArn": roleARN(acct, "weak")}}, nil, ""},
+		{"without one", "AWS::AppRunner::Service", service, doc{"InstanceConfiguration": doc{"Cpu": "1024"}}, nil, ""},
+		{"that was only listed", "AWS::AppRunner::Service", service, doc{"ServiceName": "shop"}, denied("apprunner:DescribeService"), "eve -apprunner-002> boss if " + service + " runs as boss; its role was not read"},
+		{"a code interpreter with a role", "AWS::BedrockAgentCore::CodeInterpreterCustom", interpreter, doc{"executionRoleArn": roleARN(acct, "boss")}, nil, "eve -bedrock-002> boss"},
+		{"without one", "AWS::BedrockAgentCore::CodeInterpreterCustom", interpreter, doc{"codeInterpreterId": "sums-a1B2c3D4e5"}, nil, ""},
+		{"whose tags were not read", "AWS::BedrockAgentCore::CodeInterpreterCustom", interpreter, doc{"codeInterpreterId": "sums-a1B2c3D4e5"}, denied("bedrock-agentcore-control:ListTagsForResource"), ""},
+		{"that was only listed", "AWS::BedrockAgentCore::CodeInterpreterCustom", interpreter, doc{"codeInterpreterId": "sums-a1B2c3D4e5"}, denied("bedrock-agentcore-control:GetCodeInterpreter"), "eve -bedrock-002> boss if " + interpreter + " runs as boss; its role was not read"},
+		{"a development endpoint", "AWS::Glue::DevEndpoint", endpoint, doc{"EndpointName": "bench", "RoleArn": roleARN(acct, "boss")}, nil, "eve -glue-002> boss"},
+	} {
+		h := &house{t: t}
+		h.user("eve", policy(statement("Allow", []string{"apprunner:UpdateService", "bedrock-agentcore:*", "glue:UpdateDevEndpoint"}, c.arn)))
+		trust := policy(doc{"Effect": "Allow", "Principal": doc{"Service": []any{"tasks.apprunner.amazonaws.com", "bedrock-agentcore.amazonaws.com", "glue.amazonaws.com"}}, "Action": "sts:AssumeRole"})
+		h.role("boss", trust, everything)
+		h.role("weak", trust, nil)
+		h.add(c.typ, c.arn[strings.LastIndexByte(c.arn, '/')+1:], c.arn, acct, "eu-west-1", c.document).Unknown = c.unknown
+		if got := route(h.find(paths.Options{}), "eve"); got != c.want {
+			t.Errorf("%s %s:\n got %q\nwant %q", c.typ, c.rule, got, c.want)
+		}
+	}
+}
+
 // What cannot be read makes a path possible, and is said; it never hides that
 // something is missing.
 func TestUnread(t *testing.T) {

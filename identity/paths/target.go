@@ -142,7 +142,8 @@ func (w *world) roleNamed(a *account, name string) *inventory.Principal {
 
 // roleAt follows a path into a resource's document: members separated by dots;
 // name[flag] is the first item of a list whose member flag is true. It reports
-// whether the place was read: a resource without it has no role.
+// whether the place was read: a resource without it has no role. What is there
+// was read whole; of what is not, optional says whether AWS leaves it out.
 func roleAt(r *estate.Resource, path string, optional bool) (string, bool) {
 	var v any = r.Document
 	for i, name := range strings.Split(path, ".") {
@@ -150,8 +151,8 @@ func roleAt(r *estate.Resource, path string, optional bool) (string, bool) {
 		m, _ := v.(map[string]any)
 		next, ok := m[name]
 		if !ok {
-			operation := i == 0 && (strings.HasPrefix(name, "Describe") || strings.HasPrefix(name, "Get"))
-			return "", optional && !operation
+			operation := strings.HasPrefix(name, "Describe") || strings.HasPrefix(name, "Get")
+			return "", i > 0 || optional && !operation && !partlyRead(r)
 		}
 		v = next
 		if isList {
@@ -176,6 +177,12 @@ func roleAt(r *estate.Resource, path string, optional bool) (string, bool) {
 		}
 	}
 	return "", true
+}
+
+// partlyRead reports whether members of a resource's document may be missing
+// because they could not be read.
+func partlyRead(r *estate.Resource) bool {
+	return slices.ContainsFunc(r.Unknown, func(g estate.Gap) bool { return !strings.Contains(g.Operation, "Tags") })
 }
 
 // need answers a precondition for a target, with the assumption where the
