@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"strings"
+	"time"
 )
 
 // Kind is the log that a record comes from. Its text is the name that rules use
@@ -108,11 +109,14 @@ type Event struct {
 	inner  bool // so does one further down
 	lazy   bool // see Lazy
 	habits habits
-	room   int  // for values of fields that have several
-	slow   int  // bytes that may still be looked through the plain way
-	cut    bool // see Cut
-	note   any  // see Note
-	noted  bool
+
+	time     time.Time // of the last CloudTrail record that was asked
+	timeText []byte
+	room     int  // for values of fields that have several
+	slow     int  // bytes that may still be looked through the plain way
+	cut      bool // see Cut
+	note     any  // see Note
+	noted    bool
 
 	// Records of lines.
 	columns *Columns

@@ -68,10 +68,18 @@ func (e *Event) AppendIdentity(dst []byte) []byte {
 func (e *Event) Time() time.Time {
 	switch e.Kind {
 	case CloudTrail:
-		if vs := e.Values(SlotTime); len(vs) > 0 {
-			return parseTime(vs[0].Text)
+		vs := e.Values(SlotTime)
+		if len(vs) == 0 {
+			return time.Time{}
 		}
-		return time.Time{}
+		text := vs[0].Text
+		if string(text) != string(e.timeText) { // a second has many records
+			if len(text) > maxTime {
+				return parseTime(text)
+			}
+			e.time, e.timeText = parseTime(text), append(e.timeText[:0], text...)
+		}
+		return e.time
 	case VPCFlow, TransitFlow:
 		return ParseTime(e.Get("start"))
 	case ALB, NLB, CLB, S3Access:

@@ -2,6 +2,9 @@ package event
 
 import "time"
 
+// maxTime is how long a time is that is remembered.
+const maxTime = 40
+
 // parseTime reads the times that AWS's logs hold: RFC 3339 with or without a
 // zone, seconds or milliseconds since 1970.
 func parseTime(s []byte) time.Time {
