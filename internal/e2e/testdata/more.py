@@ -191,11 +191,19 @@ def engines(a, expect):
     )
     rds.modify_db_instance(DBInstanceIdentifier="db-good", DBParameterGroupName="strict", ApplyImmediately=True)
     expect("rds-tls-required", "db-bad", "db-good")
+    for name, value in (("cluster-loose", "0"), ("cluster-strict", "1")):
+        rds.create_db_cluster_parameter_group(DBClusterParameterGroupName=name, DBParameterGroupFamily="aurora-postgresql16", Description="c")
+        rds.modify_db_cluster_parameter_group(
+            DBClusterParameterGroupName=name,
+            Parameters=[{"ParameterName": "rds.force_ssl", "ParameterValue": value, "ApplyMethod": "immediate"}],
+        )
     for name, good in (("cluster-bad", False), ("cluster-good", True)):
         rds.create_db_cluster(
             DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="u", MasterUserPassword="not-a-real-password", StorageEncrypted=good,
+            DBClusterParameterGroupName="cluster-strict" if good else "cluster-loose",
             **({"EnableCloudwatchLogsExports": ["postgresql"]} if good else {}),
         )  # fmt: skip
+    expect("rds-cluster-tls-required", "cluster-bad", "cluster-good")
     expect("rds-cluster-log-exports", "cluster-bad", "cluster-good")
     expect("rds-encrypted", "cluster-bad", "cluster-good")
 
