@@ -81,6 +81,26 @@ func TestDerivedField(t *testing.T) {
 	}
 }
 
+// A finding shows several of the values that a derived field has.
+func TestDerivedValues(t *testing.T) {
+	g, err := compileDerived(t, "bartizan.internet.inbound.port", "[1, 22, 23, 3389, 5985, 5986, 8080]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := event.Parse(g.Schema(), event.CloudTrail, []byte(`{"eventName":"AuthorizeSecurityGroupIngress","eventSource":"ec2.amazonaws.com","requestParameters":{"ipPermissions":{"items":[{"ipProtocol":"tcp","fromPort":20,"toPort":6000,"ipRanges":{"items":[{"cidrIp":"0.0.0.0/0"}]}}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := g.Matcher()
+	var got []string
+	for _, d := range m.Deciding(g.Rules()[0], e) {
+		got = append(got, string(d.Value))
+	}
+	if want := "AuthorizeSecurityGroupIngress 22 23 3389 5985 5986"; strings.Join(got, " ") != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // A name that no derived field has is a fault, wherever a rule has it.
 func TestUnknownDerivedField(t *testing.T) {
 	for field, value := range map[string]string{

@@ -135,6 +135,16 @@ func (m *Matcher) deciding(x *expr) {
 			return // it matched because the field is missing
 		}
 		m.decided = append(m.decided, Deciding{it.field, values[best].Text, it.source})
+		if IsDerived(it.field) && (it.kinds == matchText || it.kinds == matchNumber) && !it.all && !it.negate {
+			more := values[best+1:]
+			more = more[:min(len(more), maxLooked)]
+			for i, n := 0, 1; i < len(more) && n < maxDecided; i++ {
+				if it.one(m, &more[i]) {
+					m.decided = append(m.decided, Deciding{it.field, more[i].Text, it.source})
+					n++
+				}
+			}
+		}
 		return
 	case opOr, opCount:
 		for _, k := range x.kids {
@@ -148,6 +158,10 @@ func (m *Matcher) deciding(x *expr) {
 		m.deciding(k)
 	}
 }
+
+// Of a derived field a finding shows several values: each is an account, or a
+// port, to look after.
+const maxDecided, maxLooked = 5, 1 << 14
 
 // met returns which of the values made the test of an item that held hold; −1
 // where it was none.
