@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"net/netip"
 	"sync"
 
 	"github.com/bartizan-security/bartizan/detect/event"
@@ -31,6 +32,7 @@ type Extractor struct {
 	callers   map[string]*caller
 	calls     map[string]*call
 	addresses map[string]address
+	networks  map[netip.Prefix]string
 	programs  map[string]program
 	words     map[string]string
 }
@@ -81,7 +83,7 @@ const (
 func newExtractor(hash maphash.Seed, take func(*batch) error, free *sync.Pool) *Extractor {
 	return &Extractor{hash: hash, take: take, free: free, batch: newBatch(),
 		sessions: sessions{known: map[uint64]session{}}, callers: map[string]*caller{}, calls: map[string]*call{},
-		addresses: map[string]address{}, programs: map[string]program{}, words: map[string]string{}}
+		addresses: map[string]address{}, networks: map[netip.Prefix]string{}, programs: map[string]program{}, words: map[string]string{}}
 }
 
 // Add takes one event, and reports whether it is time to Cut.
@@ -214,12 +216,27 @@ func (x *Extractor) call(e *event.Event) *call {
 	return made(x.calls, x.key, func(string) *call { return callOf(string(source), string(name)) })
 }
 
+// address reads an address. Calls of services have the service's name in its place.
 func (x *Extractor) address(ip string) address {
-	a := address{network: network(ip)}
-	if place, ok := x.places.Find(ip); ok {
-		a.place = &place
+	if ip == "" {
+		return address{}
 	}
-	return a
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return address{network: awsServices}
+	}
+	a = a.Unmap().WithZone("")
+	prefix := networkOf(a)
+	name, ok := x.networks[prefix]
+	if !ok {
+		name = prefix.String()
+		keep(x.networks, prefix, name)
+	}
+	from := address{network: name}
+	if place, ok := x.places.Find(a); ok {
+		from.place = &place
+	}
+	return from
 }
 
 // sessions remembers who called, by a sum of the members that say so. Where that
@@ -270,9 +287,10 @@ func made[V any](kept map[string]V, text []byte, of func(string) V) V {
 	if v, ok := kept[string(text)]; ok {
 		return v
 	}
-	v := of(string(text))
-	if len(text) <= maxKeptText {
-		keep(kept, string(text), v)
+	key := string(text)
+	v := of(key)
+	if len(key) <= maxKeptText {
+		keep(kept, key, v)
 	}
 	return v
 }

@@ -158,12 +158,6 @@ func callOf(source, name string) *call {
 		buckets: source == "s3.amazonaws.com", secrets: secretSortOf(name)}
 }
 
-// address is where a call came from.
-type address struct {
-	network string // see network
-	place   *Place // nil where it is not known
-}
-
 // awsService is the type of the identity that calls of services have which they
 // make for themselves; awsServices is where calls of services come from.
 const (
@@ -171,22 +165,20 @@ const (
 	awsServices = "AWS services"
 )
 
-// network is the /24 or /48 that a call came from; services count as one.
-func network(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		if ip == "" {
-			return ""
-		}
-		return awsServices
-	}
-	a = a.Unmap().WithZone("")
+// address is where a call came from.
+type address struct {
+	network string // the networkOf, or awsServices
+	place   *Place // nil where it is not known
+}
+
+// networkOf is the /24 or /48 of an address.
+func networkOf(a netip.Addr) netip.Prefix {
 	bits := 48
 	if a.Is4() {
 		bits = 24
 	}
-	p, _ := a.Prefix(bits)
-	return p.String()
+	p, _ := a.Prefix(bits) // no error: the address has no zone and that many bits
+	return p
 }
 
 // program is the family of a user agent, without versions: aws-cli, Boto3.

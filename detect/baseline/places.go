@@ -76,12 +76,8 @@ func ReadPlaces(r io.Reader) (*Places, error) {
 }
 
 // Find returns the place of an address: that of the longest range it lies in.
-func (p *Places) Find(ip string) (Place, bool) {
-	if p == nil || len(p.lens) == 0 {
-		return Place{}, false
-	}
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
+func (p *Places) Find(a netip.Addr) (Place, bool) {
+	if p == nil {
 		return Place{}, false
 	}
 	a = a.Unmap().WithZone("")
