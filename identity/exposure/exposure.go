@@ -182,12 +182,7 @@ func (f *finder) report(x *Exposure, a prove.Answer) {
 
 // itself is the Resource element for just this resource, so that an example is
 // about it.
-func (f *finder) itself() *identity.List {
-	if f.r.Type == "AWS::S3::Bucket" {
-		return identity.NewList(f.r.ARN, f.r.ARN+"/*")
-	}
-	return identity.NewList(f.r.ARN)
-}
+func (f *finder) itself() *identity.List { return identity.NewList(f.r.Parts()...) }
 
 func (f *finder) side(statements []*identity.Statement) (prove.Side, error) {
 	p := &identity.Policy{Version: f.r.Policy.Policy.Version}

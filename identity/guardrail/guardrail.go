@@ -13,9 +13,7 @@
 // any resource gives by itself (by its policy, a grant or an access control list),
 // is proven with the whole stack of policies, for every principal and for all
 // callers from outside; a resource whose policy was not read makes the rule
-// unknown. Elsewhere a resource is taken to leave the decision to the account. The
-// policy of a resource is taken to decide about that
-// resource and, of a bucket, its objects.
+// unknown. Elsewhere a resource is taken to leave the decision to the account.
 package guardrail
 
 import (

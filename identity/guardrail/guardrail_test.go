@@ -112,6 +112,9 @@ func TestCheck(t *testing.T) {
 		{"an access control list", get, []*estate.Resource{res(t, "AWS::S3::Bucket", "b", "arn:aws:s3:::b", `{"Name":"b","GetBucketAcl":{"Grants":[{"Grantee":{"Type":"Group","URI":"http://acs.amazonaws.com/groups/global/AllUsers"},"Permission":"READ"}]}}`)}, "* yes"},
 		{"a grant of a key", guardrail.Rule{Name: "x", Actions: []string{"kms:Decrypt"}}, []*estate.Resource{user(t, "u", idle, ""), res(t, "AWS::KMS::Key", "k", "arn:aws:kms:eu-west-1:111122223333:key/k",
 			`{"KeyId":"k","ListGrants":{"Grants":[{"GranteePrincipal":"arn:aws:iam::111122223333:user/u","Operations":["Decrypt"],"Constraints":{"EncryptionContextEquals":{"app":"x"}}}]}}`)}, "user/u yes"},
+		{"an index of a table", guardrail.Rule{Name: "x", Actions: []string{"dynamodb:Query"}, Resources: []string{"arn:aws:dynamodb:*:*:table/t/index/*"}},
+			[]*estate.Resource{user(t, "u", idle, ""), res(t, "AWS::DynamoDB::Table", "t", "arn:aws:dynamodb:eu-west-1:111122223333:table/t",
+				fmt.Sprintf(`{"TableName":"t","GetResourcePolicy":{"Policy":%q}}`, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/u"},"Action":"dynamodb:Query","Resource":"arn:aws:dynamodb:eu-west-1:111122223333:table/t/index/*"}}`))}, "user/u yes"},
 		{"a policy that could not be read", get, []*estate.Resource{user(t, "u", idle, ""), func() *estate.Resource {
 			r := bucket(``)
 			r.Document = map[string]any{"Name": "b"}

@@ -27,7 +27,7 @@ type target struct {
 // themselves, and why it is unknown of those whose policy was not read.
 func (r *Rule) targets(inv *inventory.Inventory) (list []*target, unread []string) {
 	for _, res := range inv.Resources {
-		t := &target{Resource: res, patterns: partsOf(res)}
+		t := &target{Resource: res, patterns: res.Parts()}
 		if !slices.ContainsFunc(orAll(r.Resources), t.meets) {
 			continue
 		}
@@ -68,14 +68,6 @@ func (r *Rule) elsewhere(inv *inventory.Inventory) []string {
 		res, held := inv.Resource(name)
 		return held && res.ARN == name
 	})
-}
-
-// partsOf are the ARNs that a resource's policy decides about.
-func partsOf(res *inventory.Resource) []string {
-	if res.Type == "AWS::S3::Bucket" {
-		return []string{res.ARN, res.ARN + "/*"}
-	}
-	return []string{res.ARN}
 }
 
 // wholeName is the resource that a pattern is about, if it names just one: a

@@ -144,18 +144,46 @@ func (inv *Inventory) Find(name string) []*Principal {
 }
 
 // Resource returns the resource with a policy that an ARN belongs to: itself, or
-// the bucket of an object.
+// what it is part of (see Parts).
 func (inv *Inventory) Resource(name string) (*Resource, bool) {
 	if r, ok := inv.resources[name]; ok {
 		return r, true
 	}
-	if rest, ok := strings.CutPrefix(name, "arn:aws:s3:::"); ok {
-		if bucket, _, isObject := strings.Cut(rest, "/"); isObject {
-			r, ok := inv.resources["arn:aws:s3:::"+bucket]
-			return r, ok
-		}
+	if whole := wholeOf(name); whole != "" {
+		r, ok := inv.resources[whole]
+		return r, ok
 	}
 	return nil, false
+}
+
+// Parts are the ARNs, with wildcards, that the policy of the resource decides
+// about: its own, and those of a bucket's objects, a table's indexes and the paths
+// of a search domain.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-arn-format.html
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-intro.html
+// https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ac.html
+func (r *Resource) Parts() []string {
+	switch r.Type {
+	case "AWS::S3::Bucket", "AWS::OpenSearchService::Domain":
+		return []string{r.ARN, r.ARN + "/*"}
+	case "AWS::DynamoDB::Table":
+		return []string{r.ARN, r.ARN + "/index/*"}
+	}
+	return []string{r.ARN}
+}
+
+// wholeOf returns the ARN of what an ARN is part of, or "".
+func wholeOf(name string) string {
+	for _, in := range [...]struct{ before, after string }{{":s3:::", "/"}, {":domain/", "/"}, {":table/", "/index/"}} {
+		at := strings.Index(name, in.before)
+		if at < 0 {
+			continue
+		}
+		if n := strings.Index(name[at+len(in.before):], in.after); n > 0 {
+			return name[:at+len(in.before)+n]
+		}
+	}
+	return ""
 }
 
 // loader compiles policies, each text once per layer.

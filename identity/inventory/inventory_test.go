@@ -2,6 +2,8 @@ package inventory_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,6 +89,31 @@ func TestDecide(t *testing.T) {
 		a, err := inv.Decide(p[0], c.action, c.resource, c.context)
 		if err != nil || a.Outcome != c.want || a.DecidedBy != c.by {
 			t.Errorf("%s: %v by %v, %v; want %v by %v; missing %v", c.rule, a.Outcome, a.DecidedBy, err, c.want, c.by, a.Missing)
+		}
+	}
+}
+
+// The policy of a resource decides about its parts.
+func TestParts(t *testing.T) {
+	const region = "arn:aws:%s:eu-west-1:" + acct + ":%s"
+	table, domain := fmt.Sprintf(region, "dynamodb", "table/orders"), fmt.Sprintf(region, "es", "domain/search")
+	inv := load(t, append(small(t),
+		resource(t, "AWS::DynamoDB::Table", "orders", table, `{"TableName":"orders"}`),
+		resource(t, "AWS::OpenSearchService::Domain", "search", domain, `{"DomainName":"search"}`)))
+	for name, want := range map[string]string{
+		"arn:aws:s3:::logs/a/b": "arn:aws:s3:::logs", "arn:aws:s3:::logs": "arn:aws:s3:::logs", "arn:aws:s3:::logs2/a": "",
+		table: table, table + "/index/by-day": table, table + "/stream/2026-11-22T00:00:00.000": "", table + "2/index/by-day": "",
+		domain + "/orders/_search": domain, domain: domain, "*": "",
+	} {
+		got := ""
+		if r, ok := inv.Resource(name); ok {
+			got = r.ARN
+			if !slices.ContainsFunc(r.Parts(), func(p string) bool { return identity.MatchResource(p, name) }) {
+				t.Errorf("%s is found by %s, of whose parts %v it is none", r.ARN, name, r.Parts())
+			}
+		}
+		if got != want {
+			t.Errorf("%s is of %q, want %q", name, got, want)
 		}
 	}
 }
