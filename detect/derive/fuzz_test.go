@@ -3,6 +3,7 @@ package derive_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -65,10 +66,19 @@ var calls = [][2]string{
 	{"lambda", "AddPermission"}, {"sns", "AddPermission"}, {"events", "PutPermission"}, {"kms", "CreateGrant"},
 }
 
-// Records made to cost much cost little: a second would be far too much for any of
-// these, on any machine.
+// Records made to cost much come to an end, and have few values.
 func TestHostile(t *testing.T) {
 	many := func(n int, s string) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
+	many20 := func() (out []string) {
+		for i := range 20 {
+			var list []string
+			for j := range 15 {
+				list = append(list, quoted(fmt.Sprintf("*%d*%d*a%d*b*c*", i, j, i*j%7)))
+			}
+			out = append(out, statement("Deny", `"Principal":"*"`, fmt.Sprintf("s3:*%d*t*", i), `{"StringNotLike":{"aws:PrincipalArn":[`+strings.Join(list, ",")+`]}}`))
+		}
+		return out
+	}
 	account := func(i int) string {
 		return quoted("1" + strings.Repeat("0", 6) + string([]byte{byte('0' + i/10000%10), byte('0' + i/1000%10), byte('0' + i/100%10), byte('0' + i/10%10), byte('0' + i%10)}))
 	}
@@ -86,6 +96,7 @@ func TestHostile(t *testing.T) {
 		"many statements of providers": document(many(3_000, `{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::1:oidc-provider/gitlab.com"},"Action":"*"}`)),
 		"many actions":                 document(`{"Effect":"Allow","Resource":"*","Action":[` + many(60_000, `"iam:*a*b*c"`) + `]}`),
 		"many exceptions":              document(many(20, `{"Effect":"Allow","Resource":"*","NotAction":[`+many(1_500, `"iam:*a*b*c"`)+`]}`), many(20, `{"Effect":"Allow","Resource":"*","Action":[`+many(1_500, `"*a*b"`)+`]}`)),
+		"patterns that meet":           document(append(many20(), allow(`"*"`, `{"StringLike":{"aws:PrincipalArn":[`+many(30, `"arn:aws:iam::*:role/*a*x*b*y*"`)+`]}}`))...),
 		"brackets":                     strings.Repeat(`{"Statement":[`, 50_000),
 		"policies in policies":         strings.Repeat(`{"a":`, 200) + document(allow(`"*"`, "")) + strings.Repeat("}", 200),
 	} {

@@ -17,6 +17,7 @@ const (
 	maxProven = 24       // statements
 	maxValues = 400      // texts in them
 	maxLength = 24 << 10 // of those texts
+	maxHard   = 24       // texts with stars within, which may meet each other in many ways
 )
 
 // A policy as the fields see it.
@@ -54,7 +55,7 @@ func policies(e *event.Event) (*record, []*policy) {
 }
 
 func isSmall(p *identity.Policy) bool {
-	values, length := 0, 0
+	values, length, hard := 0, 0, 0
 	add := func(l *identity.List) {
 		if l == nil {
 			return
@@ -62,6 +63,9 @@ func isSmall(p *identity.Policy) bool {
 		values += len(l.Values)
 		for _, v := range l.Values {
 			length += len(v.Text)
+			if strings.ContainsAny(strings.Trim(v.Text, "*"), "*?") && strings.Count(v.Text, "*")+strings.Count(v.Text, "?") > 1 {
+				hard++
+			}
 		}
 	}
 	for _, s := range p.Statements {
@@ -74,7 +78,7 @@ func isSmall(p *identity.Policy) bool {
 			}
 		}
 	}
-	return values <= maxValues && length <= maxLength
+	return values <= maxValues && length <= maxLength && hard <= maxHard
 }
 
 // allows calls visit for every statement that allows something.
