@@ -3,7 +3,8 @@
 // CloudFormation and Terraform.
 //
 // The types are Target, and Result, what became of one rule: the text, how
-// faithful it is, and why it is not exact or was refused.
+// faithful it is, and why it is not exact or was refused. Rules makes results,
+// Stack a template of them.
 //
 // # Caveats
 //
@@ -12,7 +13,8 @@
 // and the hits are to be checked again, by 'bartizan detect' for instance. Where
 // nothing useful would be left, the rule is refused. Values of fields that AWS
 // writes in one way only, such as event names, are compared with regard to case
-// by EventBridge: rules spell them as AWS does.
+// by EventBridge: rules spell them as AWS does. docs/compile.md says for each
+// target what records are taken to be like.
 package compile
 
 import (

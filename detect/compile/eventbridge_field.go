@@ -121,7 +121,7 @@ func (c *ebCompiler) positive(t *sigma.Test) (list []matcher, why string) {
 		}
 	}
 	for _, re := range t.Regexps {
-		forms := spelled(re)
+		forms := spelled(re, maxSpelled)
 		if forms == nil {
 			return nil, "EventBridge has no regular expressions, and nothing of this one can be told without"
 		}
@@ -345,7 +345,7 @@ func (c *ebCompiler) negative(t *sigma.Test) (list []matcher, why string) {
 		x.add(p, casingOf(t.Cased))
 	}
 	for _, re := range t.Regexps {
-		list := spelled(re)
+		list := spelled(re, maxSpelled)
 		for _, f := range list {
 			switch {
 			case f.exact && f.fold:

@@ -8,9 +8,10 @@ import (
 	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
-// maxSpelled bounds the texts that a regular expression is written out as;
-// shorter ones than minSpelled are in everything.
-const maxSpelled, minSpelled = 60, 3
+// maxSpelled bounds the texts that a regular expression is written out as, and
+// maxInQuery those in a query, which is not as narrow. Texts shorter than
+// minSpelled are in everything.
+const maxSpelled, maxInQuery, minSpelled = 60, 400, 3
 
 // spelling is one of the forms that the matches of a regular expression have:
 // as a pattern over the whole text.
@@ -21,18 +22,19 @@ type spelling struct {
 }
 
 // spelled writes a regular expression as patterns, one of which holds wherever
-// the expression matches; nil where next to nothing would be said.
-func spelled(e sigma.Expression) []spelling {
+// the expression matches; nil where next to nothing would be said. It writes most
+// patterns at most.
+func spelled(e sigma.Expression, most int) []spelling {
 	tree, err := syntax.Parse(e.Source, syntax.Perl)
 	if err != nil {
 		return nil
 	}
 	var out []spelling
 	certain, least := true, 1<<20
-	for _, f := range forms(tree.Simplify(), 0) {
+	for _, f := range (speller{most}).forms(tree.Simplify(), 0) {
 		p, fold, exact := f.pattern()
 		certain = certain && exact
-		least = min(least, len(shapeOf(p).lit))
+		least = min(least, f.length())
 		out = append(out, spelling{p, fold, exact})
 	}
 	if !certain && least < len(e.Needs) {
@@ -57,7 +59,18 @@ type form []piece
 
 var something = []form{{{some: true}}}
 
-func forms(t *syntax.Regexp, depth int) []form {
+// length is how much literal text a form has.
+func (f form) length() (n int) {
+	for _, p := range f {
+		n += len(p.text)
+	}
+	return n
+}
+
+// speller writes an expression out, as so many forms at most.
+type speller struct{ most int }
+
+func (s speller) forms(t *syntax.Regexp, depth int) []form {
 	if depth > 50 {
 		return something
 	}
@@ -71,7 +84,7 @@ func forms(t *syntax.Regexp, depth int) []form {
 	case syntax.OpEndText:
 		return []form{{{end: true}}}
 	case syntax.OpCapture:
-		return forms(t.Sub[0], depth+1)
+		return s.forms(t.Sub[0], depth+1)
 	case syntax.OpCharClass:
 		var out []form
 		for i := 0; i < len(t.Rune); i += 2 {
@@ -83,30 +96,32 @@ func forms(t *syntax.Regexp, depth int) []form {
 		}
 		return out
 	case syntax.OpQuest:
-		return append([]form{{}}, forms(t.Sub[0], depth+1)...)
+		return append([]form{{}}, s.forms(t.Sub[0], depth+1)...)
 	case syntax.OpPlus:
-		return followed(forms(t.Sub[0], depth+1), something)
+		return s.followed(s.forms(t.Sub[0], depth+1), something)
 	case syntax.OpAlternate:
 		var out []form
-		for _, s := range t.Sub {
-			if out = append(out, forms(s, depth+1)...); len(out) > maxSpelled {
+		for _, sub := range t.Sub {
+			if out = append(out, s.forms(sub, depth+1)...); len(out) > s.most {
 				return something
 			}
 		}
 		return out
 	case syntax.OpConcat:
 		out := []form{{}}
-		for _, s := range t.Sub {
-			out = followed(out, forms(s, depth+1))
+		for _, sub := range t.Sub {
+			out = s.followed(out, s.forms(sub, depth+1))
 		}
 		return out
 	}
 	return something
 }
 
-func followed(a, b []form) []form {
-	if len(a)*len(b) > maxSpelled {
-		if len(a) > len(b) {
+// followed is one form after another. Where these would be too many, that is kept
+// which says more.
+func (s speller) followed(a, b []form) []form {
+	if len(a)*len(b) > s.most {
+		if shortest(a) < shortest(b) {
 			a = something
 		} else {
 			b = something
@@ -119,6 +134,15 @@ func followed(a, b []form) []form {
 		}
 	}
 	return out
+}
+
+// shortest is the length of the form that says least.
+func shortest(list []form) int {
+	n := 1 << 20
+	for _, f := range list {
+		n = min(n, f.length())
+	}
+	return n
 }
 
 func (f form) pattern() (p sigma.Pattern, fold, exact bool) {

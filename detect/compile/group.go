@@ -40,44 +40,56 @@ var keyField = map[event.Kind]string{event.CloudTrail: "eventName", event.GuardD
 // which leaves wildcards for nearly all of them.
 func onStack(results []Result) {
 	onBus(results)
-	n, want := 0, false
+	n, more := 0, false
 	for i := range results {
 		n += len(results[i].Patterns)
-		want = want || results[i].lacks.asked || results[i].lacks.excluded
+		more = more || results[i].lacks.asked || results[i].lacks.excluded
 	}
-	if n <= maxSingle && !want {
+	if n <= maxSingle && !more {
 		return
 	}
-	rich, plain := make([]Result, len(results)), make([]Result, len(results))
+	plain := make([]Result, len(results))
 	for i := range results {
-		// Exclusions may be too long for a pattern.
-		rich[i] = possible(results[i].Rule, wildcards{asked: true, excluded: true}, wildcards{asked: true}, wildcards{})
 		plain[i] = possible(results[i].Rule, wildcards{})
+		// Exclusions may be too long for a pattern.
+		results[i] = possible(results[i].Rule, wildcards{asked: true, excluded: true}, wildcards{asked: true}, wildcards{})
 	}
-	chosen := slices.Clone(rich)
 	for {
-		starred := slices.DeleteFunc(together(chosen), func(b busRule) bool { return !b.pattern.wildcard })
-		if len(starred) <= maxWildcards {
-			copy(results, chosen)
+		rules := starred(results, plain)
+		if len(rules) <= maxWildcards {
 			return
 		}
-		gain := func(b busRule) (n int) { // what wildcards do for its detections
+		var without []int // the rules point into results
+		for _, b := range rules[maxWildcards:] {
 			for _, r := range b.results {
-				n += len(severities) + 1 - severity(r)
-				if plain[slices.IndexFunc(plain, func(p Result) bool { return p.Rule == r.Rule })].Fidelity == Refused {
-					n += 100
-				}
+				without = append(without, indexOf(results, r))
 			}
-			return n
 		}
-		slices.SortStableFunc(starred, func(a, b busRule) int { return gain(b) - gain(a) })
-		for _, b := range starred[maxWildcards:] {
-			for _, r := range b.results {
-				i := slices.IndexFunc(chosen, func(c Result) bool { return c.Rule == r.Rule })
-				chosen[i] = plain[i]
-			}
+		for _, i := range without {
+			results[i] = plain[i]
 		}
 	}
+}
+
+// starred returns the EventBridge rules with wildcards that results take when
+// they are put together, first those whose detections have most of them.
+func starred(results, plain []Result) []busRule {
+	out := slices.DeleteFunc(together(results), func(b busRule) bool { return !b.pattern.wildcard })
+	gain := func(b busRule) (n int) {
+		for _, r := range b.results {
+			n += len(severities) + 1 - severity(r)
+			if plain[indexOf(plain, r)].Fidelity == Refused {
+				n += 100
+			}
+		}
+		return n
+	}
+	slices.SortStableFunc(out, func(a, b busRule) int { return gain(b) - gain(a) })
+	return out
+}
+
+func indexOf(results []Result, r *Result) int {
+	return slices.IndexFunc(results, func(o Result) bool { return o.Rule == r.Rule })
 }
 
 // possible makes the first pattern that EventBridge takes.

@@ -15,8 +15,43 @@ import (
 // openSearch writes a query of the query DSL, over an index made by
 // IndexTemplate. https://docs.opensearch.org/latest/query-dsl/
 func (r *Result) openSearch() {
+	for _, most := range []int{maxInQuery, maxSpelled, 8} { // the fewer, the wider
+		*r = newResult(r.Rule)
+		r.search(most)
+		if clauses(r.Query) <= maxClauses {
+			return
+		}
+	}
+	r.refuse("the query has more than the %d clauses that OpenSearch takes; %s", maxClauses, instead(r.Rule, Athena))
+}
+
+// maxClauses is how many clauses a query may have by default.
+// https://docs.opensearch.org/latest/install-and-configure/configuring-opensearch/search-settings/
+const maxClauses = 1024
+
+// clauses counts the clauses of a query that look at a field.
+func clauses(query any) (n int) {
+	switch q := query.(type) {
+	case []object:
+		for _, k := range q {
+			n += clauses(k)
+		}
+	case object:
+		for name, body := range q {
+			if slices.Contains([]string{"term", "wildcard", "prefix", "exists", "range"}, name) {
+				n++
+			} else {
+				n += clauses(body)
+			}
+		}
+	}
+	return n
+}
+
+// search writes the query, with regular expressions as so many texts at most.
+func (r *Result) search(most int) {
 	r.Fidelity = Exact
-	c := &dslCompiler{r, r.Rule.Logs()}
+	c := &dslCompiler{r, r.Rule.Logs(), most}
 	switch {
 	case len(c.kinds) == 0: // said by Rules
 	case r.Rule.Correlation != nil:
@@ -25,7 +60,7 @@ func (r *Result) openSearch() {
 		if q, ok := c.condition(r.Rule); ok {
 			r.Query = object{"query": q}
 		} else {
-			r.refuse("a query can express nothing of the condition: %s", strings.Join(r.Reasons, "; "))
+			r.refuse("a query can express nothing of the condition: %s; %s", strings.Join(r.Reasons, "; "), instead(r.Rule, Athena))
 		}
 	}
 }
@@ -85,8 +120,9 @@ func IndexTemplate(pattern string) json.RawMessage {
 }
 
 type dslCompiler struct {
-	res   *Result
-	kinds []event.Kind
+	res     *Result
+	kinds   []event.Kind
+	spelled int // as how many texts a regular expression is written out
 }
 
 // all reports whether something holds for a field in every log of the rule.
@@ -158,7 +194,7 @@ func (c *dslCompiler) leaf(t *sigma.Test, over bool) (object, bool) {
 		add(2000+i, one("term", t.Field+".ip", object{"value": p.String()}))
 	}
 	for i, re := range t.Regexps {
-		forms := spelled(re)
+		forms := spelled(re, c.spelled)
 		if forms == nil && (over || t.All) {
 			return drop("Lucene has other regular expressions, and nothing of this one can be told without")
 		}

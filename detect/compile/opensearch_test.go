@@ -195,7 +195,13 @@ func TestOpenSearchAgrees(t *testing.T) {
 		if r.Fidelity != compile.Exact && len(r.Reasons) == 0 {
 			t.Errorf("%s is %s without a reason", r.RuleID, r.Fidelity)
 		}
-		if r.Query == nil || r.Rule.Correlation != nil {
+		if r.Query == nil {
+			continue
+		}
+		if text, _ := json.Marshal(r.Query); len(regexp.MustCompile(`"(term|wildcard|prefix|exists|range)":`).FindAll(text, 1200)) > 1100 { // with those of aggregations
+			t.Errorf("%s: OpenSearch takes 1024 clauses", r.RuleID)
+		}
+		if r.Rule.Correlation != nil {
 			continue
 		}
 		text, err := json.Marshal(r.Query)
