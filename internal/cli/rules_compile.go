@@ -27,8 +27,10 @@ func newRulesCompileCommand(a *App) *cobra.Command {
 		Use:   "compile --to TARGET [RULE…]",
 		Short: "Translate rules for EventBridge, Athena, OpenSearch, CloudFormation or Terraform",
 		Long: `compile translates detection rules into what AWS runs: EventBridge patterns,
-Athena SQL over the tables that AWS documents, OpenSearch queries, and stacks of
-EventBridge rules for CloudFormation and Terraform with an SNS topic as target.
+Athena SQL over the tables that AWS documents, OpenSearch queries and aggregations,
+and stacks of EventBridge rules for CloudFormation and Terraform with an SNS topic
+as target. A stack of many rules puts several into one rule of EventBridge, so that
+all of them fit on a bus; the messages say which one is meant.
 
 A translation never misses what the rule matches. Each rule is exact, wider or
 refused. Where the target cannot express a part, the translation is wider: it
@@ -249,5 +251,11 @@ func (a *App) writeCompiled(dir string, results []compile.Result, target compile
 		}
 	}
 	a.notef("wrote %d %s and report.json to %s", len(files), plural(len(files), "file", "files"), dir)
+	switch target {
+	case compile.CloudFormation:
+		a.notef("next: aws cloudformation deploy --stack-name detections --template-file %s", filepath.Join(dir, files[0].name))
+	case compile.Terraform:
+		a.notef("next: terraform -chdir=%s init, then plan", dir)
+	}
 	return nil
 }
