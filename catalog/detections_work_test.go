@@ -112,3 +112,55 @@ func TestEverydayWork(t *testing.T) {
 		t.Logf("findings of medium and worse in %d events:\n%s", s.n, strings.Join(lines, "\n"))
 	}
 }
+
+const quietFileName = "testdata/quiet.yml"
+
+// TestOrdinaryTraffic feeds the pack the other logs of an ordinary day, entry by
+// entry of testdata/quiet.yml, whose head explains the members.
+func TestOrdinaryTraffic(t *testing.T) {
+	src, err := os.ReadFile(quietFileName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []struct {
+		Says  string            `yaml:"says"`
+		Times int               `yaml:"times"`
+		Every int               `yaml:"every"`
+		Told  map[string]string `yaml:"told,omitempty"`
+		Log   string            `yaml:"log"`
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&entries); err != nil {
+		t.Fatalf("%s: %v", quietFileName, err)
+	}
+	engine := pack(t)
+	for _, e := range entries {
+		t.Run(e.Says, func(t *testing.T) {
+			at := time.Date(2026, 3, 4, 9, 20, 11, 0, time.UTC)
+			var b strings.Builder
+			for i := range e.Times {
+				b.WriteString(strings.NewReplacer("{i}", fmt.Sprintf("%03d", i), "{j}", fmt.Sprint(1+i%250), "{time}", fmt.Sprint(at.Unix()),
+					"{end}", fmt.Sprint(at.Unix()+60), "{iso}", at.Format(time.RFC3339)).Replace(strings.TrimRight(e.Log, "\n")) + "\n")
+				at = at.Add(time.Duration(e.Every) * time.Second)
+			}
+			told := map[string]bool{}
+			stats, err := detect.Run(context.Background(), []logs.Source{logs.FromReader(quietFileName, strings.NewReader(b.String()))}, engine, detect.Options{Workers: 1}, func(m *detect.Match) error {
+				switch key := m.Rule.Key(); {
+				case m.Finding.Severity.Rank() < finding.SeverityMedium.Rank():
+				case e.Told[key] != "":
+					told[key] = true
+				default:
+					t.Errorf("%s (%s) tells of it: %s", key, m.Finding.Severity, m.Finding.Reason)
+				}
+				return nil
+			})
+			if want := int64(strings.Count(b.String(), "\n")); err != nil || stats.Malformed > 0 || stats.Events != want {
+				t.Errorf("%d events read of %d, %d malformed: %v", stats.Events, want, stats.Malformed, err)
+			}
+			for rule := range e.Told {
+				if !told[rule] {
+					t.Errorf("%s is said to tell and does not", rule)
+				}
+			}
+		})
+	}
+}
