@@ -527,6 +527,23 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+// A document with mistakes has been read as far as it goes; what is missing in it
+// is an error when it is compiled.
+func TestCompileRefusesHalves(t *testing.T) {
+	for _, c := range []struct{ statement, want string }{
+		{`{"Effect":"Allow","Resource":"*"}`, "a statement needs an Action"},
+		{`{"Effect":"Allow"}`, "a statement needs an Action"},
+		{`{}`, "a statement needs an Action"},
+		{`{"Effect":"Allow","NotAction":"s3:*"}`, "a statement of an identity policy needs a Resource"},
+	} {
+		p, _ := identity.ParseLenient([]byte(`{"Statement":[` + c.statement + `]}`))
+		_, err := identity.Compile(p, identity.IdentityPolicy, "")
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.statement, err, c.want)
+		}
+	}
+}
+
 // The statements of a decision are those that decided it.
 func TestDecidingStatements(t *testing.T) {
 	delegate := pol(st("Allow", "*", "*", aws(root), `"Sid":"Delegate"`))

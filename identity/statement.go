@@ -116,6 +116,20 @@ func ParseDocument(data []byte, layer Layer, name string) (*Document, error) {
 	return Compile(p, layer, name)
 }
 
+// AllowAll returns a policy that allows everything, in a layer that takes
+// principals to everyone.
+func AllowAll(layer Layer, name string) *Document {
+	s := &Statement{Effect: Allow, Action: NewList("*"), Resource: NewList("*")}
+	if layer == ResourcePolicy || layer == ResourceControlPolicy {
+		s.Principal = &Principal{Everyone: true}
+	}
+	d, err := Compile(&Policy{Version: &Value{Text: Version2012}, Statements: []*Statement{s}}, layer, name)
+	if err != nil {
+		panic(err) // it does not depend on input
+	}
+	return d
+}
+
 func misplaced(n *Node, format string, args ...any) *SyntaxError {
 	return &SyntaxError{Pos: n.pos(), Path: n.Path(), Msg: fmt.Sprintf(format, args...)}
 }
@@ -125,6 +139,8 @@ func (d *Document) compile(c *statement, s *Statement) error {
 	version := d.Policy.LanguageVersion()
 	needsPrincipal := d.Layer == ResourcePolicy || d.Layer == ResourceControlPolicy
 	switch {
+	case s.Action == nil && s.NotAction == nil:
+		return misplaced(s.Node, "a statement needs an Action")
 	case needsPrincipal && s.Principal == nil && s.NotPrincipal == nil:
 		return misplaced(s.Node, "a statement of %s needs a Principal", d.Layer.article())
 	case !needsPrincipal && d.Layer != EndpointPolicy && (s.Principal != nil || s.NotPrincipal != nil):
