@@ -114,31 +114,40 @@ type Violation struct {
 // violations sorted by principal, and how many principals were asked.
 func Check(inv *inventory.Inventory, r *Rule) (found []Violation, asked int) {
 	targets, unread := r.targets(inv)
-	m := &memory{personal: map[*identity.Document]bool{}, answers: map[string]prove.Answer{}}
+	m := newMemory(inv, r)
 	for _, p := range inv.Principals {
 		if !r.means(p) {
 			continue
 		}
 		asked++
-		if v, bad := check(inv, r, p, m, targets); bad {
+		v, bad := m.elsewhere(p)
+		if !bad {
+			v, bad = byResource(inv, r, p, targets)
+		}
+		switch {
+		case bad:
 			found = append(found, v)
+		case len(p.Missing) > 0:
+			found = append(found, Violation{Principal: p.ARN, Verdict: prove.Unknown, Reason: unreadReason(p.Missing)})
 		}
 	}
 	found = append(found, outside(inv, r, targets)...)
 	if len(unread) > 0 {
-		found = append(found, Violation{Principal: everybody, Verdict: prove.Unknown, Reason: "could not be read: " + listed(unread)})
+		found = append(found, Violation{Principal: everybody, Verdict: prove.Unknown, Reason: unreadReason(unread)})
 	}
 	slices.SortStableFunc(found, func(a, b Violation) int { return strings.Compare(a.Principal, b.Principal) })
 	return found, asked
 }
 
-// listed joins reasons, of many the first.
-func listed(reasons []string) string {
+// unreadReason says what could not be read, of much the first.
+func unreadReason(missing []string) string {
 	const most = 3
-	if len(reasons) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(reasons[:most], "; "), len(reasons)-most)
+	more := ""
+	if len(missing) > most {
+		more = fmt.Sprintf(" and %d more", len(missing)-most)
+		missing = missing[:most]
 	}
-	return strings.Join(reasons, "; ")
+	return "could not be read: " + strings.Join(missing, "; ") + more
 }
 
 // means reports whether a rule is about a principal.
@@ -152,174 +161,6 @@ func (r *Rule) means(p *inventory.Principal) bool {
 		}
 	}
 	return true
-}
-
-func check(inv *inventory.Inventory, r *Rule, p *inventory.Principal, m *memory, targets []*target) (Violation, bool) {
-	v := Violation{Principal: p.ARN}
-	stack := inv.Stack(p, p.ARN)
-	if p.Kind == inventory.Root {
-		stack.Identity = everything
-	}
-	own := identity.Stack{Identity: stack.Identity, Boundaries: stack.Boundaries, ServiceControl: stack.ServiceControl}
-	missing := slices.Clone(p.Missing)
-	if p.Kind == inventory.Root || r.mayAllow(p.Policies) {
-		if why := inv.ControlMissing(p); why != "" {
-			missing = append(missing, why)
-		}
-		for _, resource := range r.elsewhere(inv) {
-			a := m.grants(inv, r, p, &own, resource)
-			if p.Kind == inventory.Root && a.Verdict == prove.Yes {
-				a = confirmRoot(p, a, &own)
-			}
-			switch a.Verdict {
-			case prove.Yes:
-				v.Witness, v.Verdict = requestOf(inv, p, a.Witness), prove.Yes
-				if v.By = allowedBy(v.Witness, &own); len(v.By) == 0 && p.Kind != inventory.Root {
-					v.Verdict, v.Reason = prove.Unknown, "a request was found, but it is not confirmed with what is known of the principal"
-				}
-				if len(missing) > 0 {
-					v.Verdict, v.Reason = prove.Unknown, "could not be read: "+strings.Join(missing, "; ")
-				}
-				return v, true
-			case prove.Unknown:
-				v.Verdict, v.Reason = prove.Unknown, a.Reason
-			}
-		}
-		if v.Verdict == prove.Unknown {
-			return v, true
-		}
-	}
-	if found, bad := byResource(inv, r, p, targets); bad {
-		return found, true
-	}
-	if len(p.Missing) > 0 {
-		v.Verdict, v.Reason = prove.Unknown, "could not be read: "+strings.Join(p.Missing, "; ")
-		return v, true
-	}
-	return v, false
-}
-
-// memory keeps the answers for principals that share all their policies, where
-// these do not look at who asks.
-type memory struct {
-	personal map[*identity.Document]bool
-	answers  map[string]prove.Answer
-}
-
-// grants asks the prover about one principal and one resource.
-func (m *memory) grants(inv *inventory.Inventory, r *Rule, p *inventory.Principal, own *identity.Stack, resource string) prove.Answer {
-	personal := p.Kind == inventory.Root
-	var key strings.Builder
-	key.WriteString(resource)
-	note := func(docs []*identity.Document) {
-		key.WriteByte('|')
-		for _, d := range docs {
-			personal = personal || m.looksAtCaller(d)
-			fmt.Fprintf(&key, " %p", d)
-		}
-	}
-	note(own.Identity)
-	note(own.Boundaries)
-	for _, level := range own.ServiceControl {
-		note(level)
-	}
-	if a, ok := m.answers[key.String()]; ok && (!personal || a.Verdict == prove.No) {
-		return a
-	} else if !ok && personal && p.Kind != inventory.Root {
-		// Whoever is not excepted: if none of them can, this one cannot either.
-		a := r.ask(own, resource, r.bindAny())
-		m.answers[key.String()] = a
-		if a.Verdict == prove.No {
-			return a
-		}
-	}
-	a := r.ask(own, resource, r.bind(inv, p))
-	if !personal {
-		if a.Witness != nil { // what describes the caller is not the next one's
-			w := *a.Witness
-			w.Context = map[string][]string{}
-			for k, v := range a.Witness.Context {
-				if !describesCaller(k) {
-					w.Context[k] = v
-				}
-			}
-			w.ResourceAccount = ""
-			a.Witness = &w
-		}
-		m.answers[key.String()] = a
-	}
-	return a
-}
-
-func (r *Rule) ask(own *identity.Stack, resource string, bound *identity.Document) prove.Answer {
-	side := prove.Side{Stack: *own}
-	side.Stack.ServiceControl = append(slices.Clone(own.ServiceControl), []*identity.Document{bound})
-	return prove.Grants(side, prove.Access{Actions: r.Actions, Resources: []string{resource}})
-}
-
-// bindAny is bind for all principals at once that the rule does not except.
-func (r *Rule) bindAny() *identity.Document {
-	var except []string
-	for _, e := range r.Except {
-		if strings.HasPrefix(e, "arn:") {
-			except = append(except, e)
-			continue
-		}
-		kind, name, _ := strings.Cut(e, "/")
-		except = append(except, "arn:*:iam::*:"+kind+"/"+name, "arn:*:iam::*:"+kind+"/*/"+name)
-	}
-	st := &identity.Statement{Effect: identity.Allow, Action: identity.NewList("*"), Resource: identity.NewList("*"), Conditions: r.conditions, HasCondition: len(r.conditions) > 0}
-	if len(except) > 0 {
-		st.HasCondition = true
-		st.Conditions = joined(&identity.Condition{Operator: "StringNotLike", Keys: []*identity.ConditionKey{{Name: "aws:PrincipalArn", List: *identity.NewList(except...)}}}, r.conditions)
-	}
-	d, err := identity.Compile(&identity.Policy{Version: &identity.Value{Text: identity.Version2012}, Statements: []*identity.Statement{st}}, identity.ServiceControlPolicy, "guardrail")
-	if err != nil {
-		return everything[0] // asks about everybody: the answer is then only more careful
-	}
-	return d
-}
-
-// looksAtCaller reports whether a policy asks who the caller is.
-func (m *memory) looksAtCaller(d *identity.Document) bool {
-	v, ok := m.personal[d]
-	if !ok {
-		text := strings.ToLower(d.Policy.String())
-		for _, key := range [...]string{"aws:principal", "aws:username", "aws:userid", "kms:calleraccount"} {
-			v = v || strings.Contains(text, key)
-		}
-		m.personal[d] = v
-	}
-	return v
-}
-
-// confirmRoot evaluates a witness as a request of a root user.
-func confirmRoot(p *inventory.Principal, a prove.Answer, own *identity.Stack) prove.Answer {
-	w := *a.Witness
-	w.Principal, w.ResourceAccount = p.ARN, p.Account
-	w.Context = map[string][]string{}
-	for k, v := range a.Witness.Context {
-		if !describesCaller(k) {
-			w.Context[k] = v
-		}
-	}
-	d, err := identity.Evaluate(&w, &identity.Stack{ServiceControl: own.ServiceControl})
-	if err != nil || d.Outcome != identity.Allowed {
-		return prove.Answer{Verdict: prove.Unknown, Reason: "the control policies treat root users apart"}
-	}
-	a.Witness = &w
-	return a
-}
-
-// everything is what a root user's identity allows.
-var everything = []*identity.Document{mustCompile()}
-
-func mustCompile() *identity.Document {
-	d, err := identity.ParseDocument([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`), identity.IdentityPolicy, "root user")
-	if err != nil {
-		panic(err) // a constant of this package
-	}
-	return d
 }
 
 func orAll(list []string) []string {
@@ -352,97 +193,6 @@ func concerns(s *identity.Statement, actions []string) bool {
 		}
 	}
 	return false
-}
-
-// bind is a policy that holds a proof to the requests of one principal under the
-// rule's conditions. It stands as one more level of control policies, each of
-// which must allow.
-func (r *Rule) bind(inv *inventory.Inventory, p *inventory.Principal) *identity.Document {
-	// The prover knows no root users: theirs are found as any principal's of the
-	// account, and confirmed.
-	is := &identity.Condition{Operator: "StringEquals", Keys: []*identity.ConditionKey{{Name: "aws:PrincipalAccount", List: *identity.NewList(p.Account)}}}
-	if p.Kind != inventory.Root {
-		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalArn", List: *identity.NewList(literal(p.ARN))})
-	}
-	if p.Kind == inventory.User {
-		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:username", List: *identity.NewList(literal(p.Name))})
-		if p.ID != "" {
-			is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:userid", List: *identity.NewList(p.ID)})
-		}
-	}
-	if org := inv.OrganizationID(); org != "" && inv.Member(p.Account) {
-		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalOrgID", List: *identity.NewList(org)})
-	}
-	tags := make([]string, 0, len(p.Tags))
-	for k := range p.Tags {
-		tags = append(tags, k)
-	}
-	slices.Sort(tags)
-	for _, k := range tags {
-		is.Keys = append(is.Keys, &identity.ConditionKey{Name: "aws:PrincipalTag/" + k, List: *identity.NewList(literal(p.Tags[k]))})
-	}
-	policy := &identity.Policy{Version: &identity.Value{Text: identity.Version2012}}
-	policy.Statements = append(policy.Statements, &identity.Statement{Effect: identity.Allow, Action: identity.NewList("*"), Resource: identity.NewList("*"), HasCondition: true, Conditions: joined(is, r.conditions)})
-	d, err := identity.Compile(policy, identity.ServiceControlPolicy, "guardrail")
-	if err != nil {
-		return everything[0] // asks about everybody: the answer is then only more careful
-	}
-	return d
-}
-
-// literal keeps the policy variables of a text from being read as such.
-func literal(s string) string { return strings.ReplaceAll(s, "${", "${$}{") }
-
-// joined puts conditions beside the one that binds, where the operator is the
-// same with its keys.
-func joined(is *identity.Condition, more []*identity.Condition) []*identity.Condition {
-	out := []*identity.Condition{is}
-	for _, c := range more {
-		if strings.EqualFold(c.Operator, is.Operator) {
-			is.Keys = append(is.Keys, c.Keys...)
-			continue
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-// requestOf is a witness as a request of the principal itself, with what the
-// estate knows of it.
-func requestOf(inv *inventory.Inventory, p *inventory.Principal, w *identity.Request) *identity.Request {
-	r := inv.Request(p, w.Action, w.Resource, nil)
-	for k, v := range w.Context {
-		if !describesCaller(k) {
-			r.Context[k] = v
-		}
-	}
-	return r
-}
-
-// describesCaller reports whether a condition key depends on who asks.
-func describesCaller(key string) bool {
-	low := strings.ToLower(key)
-	return strings.HasPrefix(low, "aws:principal") || low == "aws:username" || low == "aws:userid" || low == "kms:calleraccount"
-}
-
-func allowedBy(w *identity.Request, s *identity.Stack) []string {
-	c, err := identity.ParseCaller(w.Principal)
-	if err != nil {
-		return nil
-	}
-	// The question is what the principal's own policies allow: on resources that
-	// leave the decision to its account.
-	r, own := *w, *s
-	r.ResourceAccount = c.AccountID
-	own.Resource, err = identity.ParseDocument([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"`+c.AccountID+`"},"Action":"*","Resource":"*"}}`), identity.ResourcePolicy, "account")
-	if err != nil {
-		return nil
-	}
-	d, err := identity.Evaluate(&r, &own)
-	if err != nil || d.Outcome != identity.Allowed {
-		return nil
-	}
-	return refs(slices.DeleteFunc(slices.Clone(d.Statements), func(ref identity.StatementRef) bool { return ref.Layer == identity.ResourcePolicy }))
 }
 
 func refs(list []identity.StatementRef) []string {

@@ -149,6 +149,52 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// Control policies of the account's root, beside a user who may do everything.
+func TestControlPolicies(t *testing.T) {
+	const all = `{"Effect":"Allow","Action":"*","Resource":"*"}`
+	for _, c := range []struct {
+		says, typ, policy string
+		when              map[string]map[string]any
+		want              string
+	}{
+		{"a deny for all but root users leaves these", "SERVICE_CONTROL_POLICY", `{"Effect":"Deny","Action":"cloudtrail:*","Resource":"*","Condition":{"StringNotLike":{"aws:PrincipalArn":"*:root"}}}`, nil, "root"},
+		{"a deny for root users leaves the others", "SERVICE_CONTROL_POLICY", `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringLike":{"aws:PrincipalArn":"*:root"}}}`, nil, "user/a user/b"},
+		{"a deny for everybody leaves none", "SERVICE_CONTROL_POLICY", `{"Effect":"Deny","Action":"cloudtrail:*","Resource":"*"}`, nil, ""},
+		{"a resource control policy does not protect trails", "RESOURCE_CONTROL_POLICY", `{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}`, nil, "root user/a user/b"},
+		{"a condition of the rule on the caller's tag is asked of each", "SERVICE_CONTROL_POLICY", all, map[string]map[string]any{"StringEquals": {"aws:PrincipalTag/team": "web"}}, "user/b"},
+	} {
+		b := user(t, "b", all, "")
+		b.Tags = map[string]string{"team": "web"}
+		attached := func(name, typ, statement string) *estate.Resource {
+			return res(t, "AWS::Organizations::Policy", name, "", fmt.Sprintf(`{"Id":%q,"Name":%q,"Type":%q,"DescribePolicy":{"Policy":{"Content":%q}},"ListTargetsForPolicy":{"Targets":[{"TargetId":"r-1"}]}}`,
+				name, name, typ, `{"Version":"2012-10-17","Statement":[`+statement+`]}`))
+		}
+		inv, err := inventory.Load(estate.New(estate.Header{}, []*estate.Resource{user(t, "a", all, ""), b,
+			res(t, "AWS::Organizations::Organization", "o-1", "", `{"Id":"o-1","MasterAccountId":"999999999999"}`),
+			res(t, "AWS::Organizations::Account", acct, "", `{"Id":"111122223333","ListParents":{"Parents":[{"Id":"r-1"}]}}`),
+			attached("p-1", "SERVICE_CONTROL_POLICY", all), attached("p-2", c.typ, c.policy)}, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := guardrail.Rule{Name: "x", Actions: []string{"cloudtrail:StopLogging"}, Root: true, When: c.when}
+		if err := rule.Compile(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		list, _ := guardrail.Check(inv, &rule)
+		for _, v := range list {
+			name := v.Principal[strings.LastIndexByte(v.Principal, ':')+1:]
+			if v.Verdict != prove.Yes {
+				name += " " + v.Reason
+			}
+			got = append(got, name)
+		}
+		if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", c.says, diff)
+		}
+	}
+}
+
 func TestCompile(t *testing.T) {
 	for _, r := range []guardrail.Rule{
 		{}, {Name: "x"}, {Name: "x", Actions: []string{"cloudtrail:Stop"}}, {Name: "x", Actions: []string{"s3:*"}, Resources: []string{"bucket"}},

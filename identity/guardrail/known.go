@@ -24,8 +24,8 @@ func known(inv *inventory.Inventory, p *inventory.Principal, t *target) func(str
 	return func(key string) (prove.Values, bool) {
 		v, has := context[key]
 		switch {
-		case strings.HasPrefix(key, "aws:resourcetag/") && len(t.patterns) > 1:
-			return prove.Values{}, false // of the bucket or of an object
+		case strings.HasPrefix(key, "aws:resourcetag/") && len(t.patterns) != 1:
+			return prove.Values{}, false // of which of them
 		case key == "aws:userid":
 			return userID(p)
 		case has && len(v) == 1:

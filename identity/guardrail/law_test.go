@@ -15,7 +15,10 @@ import (
 	"github.com/bartizan-security/bartizan/identity/prove"
 )
 
-const partner = "555566667777"
+const (
+	partner     = "555566667777"
+	uncollected = "888877776666" // a member of the organization that the estate does not hold
+)
 
 var (
 	lawActions    = []string{"s3:GetObject", "s3:PutObject", "s3:*", "s3:ListBucket", "*"}
@@ -25,7 +28,8 @@ var (
 		`"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}`, `"StringEquals":{"aws:username":"u"}`, `"StringLike":{"aws:userid":"AROAr:c*"}`,
 		`"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/*"}`, `"StringEquals":{"aws:PrincipalTag/team":"web"}`, `"StringEquals":{"aws:SourceAccount":"111122223333"}`,
 		`"StringEquals":{"aws:PrincipalAccount":"111122223333"}`, `"StringEquals":{"aws:ResourceAccount":"111122223333"}`, `"StringEquals":{"s3:prefix":"x"}`,
-		`"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}`, `"Null":{"aws:PrincipalTag/team":"true"}`,
+		`"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}`, `"StringEquals":{"aws:PrincipalOrgID":"o-1"}`, `"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:root"}`, `"StringEquals":{"aws:PrincipalType":"Account"}`,
+		`"Null":{"aws:PrincipalTag/team":"true"}`,
 	}
 	lawPrincipals = []string{
 		`"*"`, `{"AWS":"*"}`, `{"AWS":"111122223333"}`, `{"AWS":"arn:aws:iam::111122223333:user/u"}`, `{"AWS":"arn:aws:iam::111122223333:role/r"}`, `{"AWS":"arn:aws:sts::111122223333:assumed-role/r/ci"}`,
@@ -83,6 +87,21 @@ func lawEstate(t *rapid.T, out testing.TB) ([]*estate.Resource, string) {
 	principal("444455556666", "User", "w", `,"UserId":"AIDAw"`)
 	add(acct, "AWS::S3::Bucket", "b", "arn:aws:s3:::b", fmt.Sprintf(`{"Name":"b","GetBucketPolicy":{"Policy":%q},"GetPublicAccessBlock":{"PublicAccessBlockConfiguration":{"RestrictPublicBuckets":%v}}}`,
 		lawPolicy(t, "bucket", true), rapid.IntRange(0, 3).Draw(t, "restricted") == 0), nil)
+	if rapid.IntRange(0, 1).Draw(t, "organized") == 0 {
+		return list, text.String()
+	}
+	add(acct, "AWS::Organizations::Organization", "o-1", "", `{"Id":"o-1","MasterAccountId":"999999999999"}`, nil)
+	for _, a := range []string{acct, "444455556666", uncollected} {
+		add(acct, "AWS::Organizations::Account", a, "", fmt.Sprintf(`{"Id":%q,"ListParents":{"Parents":[{"Id":"r-1"}]}}`, a), nil)
+	}
+	attach := func(typ, name, content string) {
+		add(acct, "AWS::Organizations::Policy", name, "", fmt.Sprintf(`{"Id":%q,"Name":%q,"Type":%q,"DescribePolicy":{"Policy":{"Content":%q}},"ListTargetsForPolicy":{"Targets":[{"TargetId":"r-1"}]}}`, name, name, typ, content), nil)
+	}
+	attach("SERVICE_CONTROL_POLICY", "FullAWSAccess", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+	attach("SERVICE_CONTROL_POLICY", "p-scp", lawPolicy(t, "scp", false))
+	if rapid.Bool().Draw(t, "with a resource control policy") {
+		attach("RESOURCE_CONTROL_POLICY", "p-rcp", `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*","Condition":{`+rapid.SampledFrom(lawConditions).Draw(t, "rcp condition")+`}}}`)
+	}
 	return list, text.String()
 }
 
@@ -99,6 +118,11 @@ func TestNothingGetsThroughAGuardrailThatHolds(t *testing.T) {
 			rt.Fatal(err)
 		}
 		rule := guardrail.Rule{Name: "x", Actions: []string{"s3:GetObject", "s3:PutObject", "s3:ListBucket"}, Resources: []string{"arn:aws:s3:::b", "arn:aws:s3:::b/*"}}
+		anywhere := rapid.IntRange(0, 2).Draw(rt, "on any resource") == 0
+		if anywhere {
+			rule.Resources = nil
+		}
+		rule.Root = rapid.Bool().Draw(rt, "root users, too")
 		if rapid.IntRange(0, 2).Draw(rt, "with a condition") == 0 {
 			rule.When = map[string]map[string]any{"StringEquals": {"aws:SourceVpc": "vpc-1"}}
 		}
@@ -115,12 +139,15 @@ func TestNothingGetsThroughAGuardrailThatHolds(t *testing.T) {
 			if v.Verdict == prove.Unknown {
 				unknown++
 				rt.Logf("unknown: %s: %s\n%s", v.Principal, v.Reason, text)
-			} else if d := outcomeFor(rt, inv, v.Witness); d != identity.Allowed {
+			} else if d := outcomeFor(rt, inv, v.Witness); !(anywhere && strings.HasPrefix(v.Witness.Resource, "arn:aws:s3:::b")) && d != identity.Allowed {
 				rt.Fatalf("%s of %s: the request shown is not allowed but %v: %+v\n%s", rule.Name, v.Principal, d, v.Witness, text)
 			}
 		}
 		for range 60 {
-			label, excepted, r := lawRequest(rt, inv)
+			label, excepted, r := lawRequest(rt, inv, anywhere)
+			if strings.HasSuffix(r.Principal, ":root") && !rule.Root {
+				continue
+			}
 			if rule.When != nil && (len(r.Context["aws:SourceVpc"]) == 0 || r.Context["aws:SourceVpc"][0] != "vpc-1") || excepted && rule.Except != nil {
 				continue
 			}
@@ -144,9 +171,9 @@ func TestNothingGetsThroughAGuardrailThatHolds(t *testing.T) {
 
 // lawRequest draws a request, under whom a violation lists its caller, and
 // whether the exceptions are about the caller.
-func lawRequest(t *rapid.T, inv *inventory.Inventory) (label string, excepted bool, r *identity.Request) {
+func lawRequest(t *rapid.T, inv *inventory.Inventory, anywhere bool) (label string, excepted bool, r *identity.Request) {
 	caller := rapid.SampledFrom([]string{"arn:aws:iam::111122223333:user/u", "arn:aws:sts::111122223333:assumed-role/r/ci", "arn:aws:sts::111122223333:assumed-role/r/x", "arn:aws:iam::444455556666:user/w",
-		"arn:aws:sts::555566667777:assumed-role/partner/x", "arn:aws:iam::555566667777:user/y", "arn:aws:iam::999988887777:user/z", "*"}).Draw(t, "caller")
+		"arn:aws:sts::555566667777:assumed-role/partner/x", "arn:aws:iam::555566667777:user/y", "arn:aws:iam::999988887777:user/z", "*", "arn:aws:iam::111122223333:root", "arn:aws:iam::888877776666:user/m"}).Draw(t, "caller")
 	p, ok := inv.Principal(caller)
 	label = caller
 	switch {
@@ -174,7 +201,11 @@ func lawRequest(t *rapid.T, inv *inventory.Inventory) (label string, excepted bo
 	if action == "s3:ListBucket" {
 		draw("s3:prefix", "x", "y")
 	}
-	r = inv.Request(p, action, rapid.SampledFrom([]string{"arn:aws:s3:::b", "arn:aws:s3:::b/k", "arn:aws:s3:::b/p/k", "arn:aws:s3:::b/p/q"}).Draw(t, "resource"), context)
+	resources := []string{"arn:aws:s3:::b", "arn:aws:s3:::b/k", "arn:aws:s3:::b/p/k", "arn:aws:s3:::b/p/q"}
+	if anywhere && ok {
+		resources = append(resources, "arn:aws:s3:::other/k", "arn:aws:s3:::other")
+	}
+	r = inv.Request(p, action, rapid.SampledFrom(resources).Draw(t, "resource"), context)
 	r.Principal = caller
 	if p.Kind == inventory.Role {
 		maps.Copy(r.Context, map[string][]string{"aws:PrincipalArn": {p.ARN}, "aws:userid": {p.ID + ":" + caller[strings.LastIndexByte(caller, '/')+1:]}})

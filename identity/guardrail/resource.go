@@ -60,16 +60,6 @@ func (r *Rule) targets(inv *inventory.Inventory) (list []*target, unread []strin
 	return list, unread
 }
 
-// elsewhere lists the patterns of a rule that are not about just one resource
-// whose policies the estate holds.
-func (r *Rule) elsewhere(inv *inventory.Inventory) []string {
-	return slices.DeleteFunc(orAll(slices.Clone(r.Resources)), func(pattern string) bool {
-		name := wholeName(pattern)
-		res, held := inv.Resource(name)
-		return held && res.ARN == name
-	})
-}
-
 // wholeName is the resource that a pattern is about, if it names just one: a
 // bucket for the pattern of its objects.
 func wholeName(pattern string) string {
@@ -127,7 +117,7 @@ func byResource(inv *inventory.Inventory, r *Rule, p *inventory.Principal, targe
 		}
 		found.Principal = p.ARN
 		if missing := slices.Concat(p.Missing, noneOf(inv.ControlMissing(p))); found.Verdict == prove.Yes && len(missing) > 0 {
-			found.Verdict, found.Reason = prove.Unknown, "could not be read: "+strings.Join(missing, "; ")
+			found.Verdict, found.Reason = prove.Unknown, unreadReason(missing)
 		}
 		if found.Verdict == prove.Yes {
 			return found, true
@@ -190,7 +180,7 @@ func (r *Rule) reach(inv *inventory.Inventory, t *target, stack *identity.Stack,
 	missing := slices.Concat(t.Missing, t.Unsure)
 	missing = append(missing, noneOf(inv.ResourceControlMissing(a.Witness.Action, t.Account))...)
 	if len(missing) > 0 {
-		v.Verdict, v.Reason = prove.Unknown, "could not be read: "+strings.Join(missing, "; ")
+		v.Verdict, v.Reason = prove.Unknown, unreadReason(missing)
 	}
 	return v, true
 }
@@ -312,6 +302,9 @@ func (t *target) names(text string) bool {
 
 func stackOfStranger(inv *inventory.Inventory, t *target, c prove.Caller) *identity.Stack {
 	s := inv.Stack(&inventory.Principal{ARN: c.Principal(), Account: c.Account()}, t.ARN)
-	s.Identity = everything
+	s.Identity = []*identity.Document{everything}
 	return s
 }
+
+// everything is what the own policies of somebody outside are taken to allow.
+var everything = identity.AllowAll(identity.IdentityPolicy, "the caller's own policies")

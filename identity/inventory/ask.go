@@ -58,15 +58,7 @@ func (inv *Inventory) DecideAs(p *Principal, caller, action, resource string, co
 }
 
 // everything is the identity policy of callers whose own policies nobody knows.
-var everything = mustCompile(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`, identity.IdentityPolicy, "the caller's own policies")
-
-func mustCompile(text string, layer identity.Layer, name string) *identity.Document {
-	d, err := identity.ParseDocument([]byte(text), layer, name)
-	if err != nil {
-		panic(err) // a constant of this package
-	}
-	return d
-}
+var everything = identity.AllowAll(identity.IdentityPolicy, "the caller's own policies")
 
 // strangersOrg stands for the organization of an account outside ours.
 const strangersOrg = "o-00outside00"
@@ -162,7 +154,7 @@ func (inv *Inventory) doubt(a *Answer, p *Principal, resource string) {
 }
 
 // letsIn is the resource policy that allows most.
-var letsIn = mustCompile(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}`, identity.ResourcePolicy, "the resource's policy")
+var letsIn = identity.AllowAll(identity.ResourcePolicy, "the resource's policy")
 
 // TakesPolicy reports whether a resource may have a policy of its own.
 func TakesPolicy(resource string) bool {

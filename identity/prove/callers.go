@@ -86,15 +86,7 @@ func otherThan(account string) string {
 }
 
 // everything is an identity policy that allows all.
-var everything = []*identity.Document{mustCompile(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`, identity.IdentityPolicy)}
-
-func mustCompile(text string, layer identity.Layer) *identity.Document {
-	d, err := identity.ParseDocument([]byte(text), layer, "everything")
-	if err != nil {
-		panic(err) // a constant of this package
-	}
-	return d
-}
+var everything = []*identity.Document{identity.AllowAll(identity.IdentityPolicy, "everything")}
 
 // settle tells the problem which keys the class determines.
 func (c *callerClass) settle(p *problem, controlled bool) {

@@ -72,6 +72,18 @@ func CallersOf(s *identity.Stack, principal string) []Caller {
 	return list
 }
 
+// UsersAndRoles returns the callers that are any user or role of an account of a
+// partition.
+func UsersAndRoles(partition, account string) []Caller {
+	l := &classList{m: &mentions{partitions: []string{partition}}}
+	l.account(account, false)
+	var list []Caller
+	for _, c := range l.list {
+		list = append(list, Caller{class: c})
+	}
+	return list
+}
+
 // Strangers returns the callers that a stack tells apart and that are not of the
 // accounts that are known, apart from whom the stack names there although nobody
 // knows them. The first is the anonymous caller. More are accounts to ask about

@@ -153,7 +153,7 @@ func (b *builder) granted(st *identity.Stack) granted {
 	c := b.caller
 	g := granted{never, never, never}
 	if st.Resource == nil && !b.exact {
-		g.account = constant(c.inAccount()) // see delegating
+		g.account = constant(c.inAccount()) // see Delegating
 		return g
 	}
 	restricted := st.S3 != nil && st.S3.Restricts(st.Resource) && c.kind != identity.ServiceCaller && (!c.inAccount() || b.owner != ownAccount)

@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -158,7 +157,7 @@ func (p party) outcome(s *Side, r *identity.Request) identity.Outcome {
 		st.Identity = everything
 	}
 	if st.Resource == nil {
-		st.Resource = delegating(p.account)
+		st.Resource = Delegating(p.account)
 	}
 	if p.owner != otherAccount {
 		req.ResourceAccount = p.account
@@ -170,9 +169,15 @@ func (p party) outcome(s *Side, r *identity.Request) identity.Outcome {
 	return d.Outcome
 }
 
-// delegating is a resource policy that leaves every decision to the account.
-func delegating(account string) *identity.Document {
-	return mustCompile(fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"%s"},"Action":"*","Resource":"*"}}`, account), identity.ResourcePolicy)
+// Delegating is a resource policy that leaves every decision to an account.
+func Delegating(account string) *identity.Document {
+	d, err := identity.Compile(&identity.Policy{Version: &identity.Value{Text: identity.Version2012}, Statements: []*identity.Statement{{
+		Effect: identity.Allow, Principal: identity.NewPrincipal(identity.PrincipalAWS, account), Action: identity.NewList("*"), Resource: identity.NewList("*"),
+	}}}, identity.ResourcePolicy, "account")
+	if err != nil {
+		panic(err) // whatever the account, it compiles
+	}
+	return d
 }
 
 // expansions remembers what patterns of actions stand for: policies repeat them.
