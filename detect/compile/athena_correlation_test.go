@@ -290,3 +290,30 @@ func TestAthenaWindows(t *testing.T) {
 	}
 	t.Logf("%d correlations, %d matches: %v", len(results), len(matches), found)
 }
+
+// TestHostileCorrelations: correlations of correlations of correlations, which
+// together would be millions of detections, are refused or widened, and soon.
+func TestHostileCorrelations(t *testing.T) {
+	var docs []string
+	for i := range 20 {
+		docs = append(docs, fmt.Sprintf("title: t\nname: l0_%d\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  s: {eventName: E%d}\n  condition: s\n", i, i))
+	}
+	for level := range 5 {
+		var below []string
+		for i := range 20 {
+			below = append(below, fmt.Sprintf("l%d_%d", level, i))
+		}
+		for i := range 20 {
+			docs = append(docs, fmt.Sprintf("title: t\nname: l%d_%d\ncorrelation: {type: temporal, rules: [%s], timespan: 1h}\n", level+1, i, strings.Join(below, ", ")))
+		}
+	}
+	engine := compiled(t, strings.Join(docs, "---\n"))
+	for _, target := range []compile.Target{compile.EventBridge, compile.Athena, compile.OpenSearch, compile.CloudFormation} {
+		for _, r := range compile.Rules([]*sigma.Rule{engine.Find("l5_7")}, target) {
+			text, _ := json.Marshal(r)
+			if r.Fidelity == compile.Exact || len(r.Reasons) == 0 || len(text) > 1<<20 {
+				t.Errorf("%s: %s, %d bytes, %.500v", target, r.Fidelity, len(text), r.Reasons)
+			}
+		}
+	}
+}

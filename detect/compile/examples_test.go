@@ -9,12 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dop251/goja"
+
 	"github.com/bartizan-security/bartizan/catalog"
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/compile"
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/ruletest"
+	"github.com/bartizan-security/bartizan/detect/sigma"
 )
 
 // stream writes an example out, with its repetitions. docs/sigma.md says what
@@ -64,6 +67,45 @@ func stream(t *testing.T, e ruletest.Example) string {
 	return b.String()
 }
 
+// positives calls visit for each positive example of a correlation of the pack, with
+// its events of the log that the correlation is translated for.
+func (c *corpus) positives(t *testing.T, r *sigma.Rule, visit func(name string, events []*sample, times []time.Time)) {
+	t.Helper()
+	if r.Correlation == nil || !strings.HasPrefix(r.File, "detections/") {
+		return
+	}
+	name := strings.TrimSuffix(r.File, ".yml") + detect.ExamplesSuffix
+	src, err := fs.ReadFile(catalog.Detections, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ruletest.Parse(name, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range f.Positive {
+		if e.Rule != "" && !r.Is(e.Rule) {
+			continue
+		}
+		var events []*sample
+		var times []time.Time
+		read := &logs.Reader{Schema: c.engine.Schema(), Visit: func(e *event.Event) error {
+			if e.Kind != kindOf(r) {
+				return nil
+			}
+			s, err := newSample(e)
+			events, times = append(events, s), append(times, e.Time())
+			return err
+		}}
+		if _, err := read.Read(t.Context(), logs.FromReader(name, strings.NewReader(stream(t, e)))); err != nil {
+			t.Fatal(err)
+		}
+		if len(events) > 0 { // else it is of another log of the rule
+			visit(fmt.Sprintf("%s %d", r.Key(), i+1), events, times)
+		}
+	}
+}
+
 // TestAthenaCorrelations: the query of each correlation of the pack finds each of
 // its positive examples.
 func TestAthenaCorrelations(t *testing.T) {
@@ -74,45 +116,22 @@ func TestAthenaCorrelations(t *testing.T) {
 	}
 	done := map[string]int{}
 	for _, r := range compile.Rules(c.rules, compile.Athena) {
-		if r.Rule.Correlation == nil || r.SQL == "" || !strings.HasPrefix(r.Rule.File, "detections/") {
+		if r.SQL == "" {
 			continue
 		}
-		name := strings.TrimSuffix(r.Rule.File, ".yml") + detect.ExamplesSuffix
-		src, err := fs.ReadFile(catalog.Detections, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := ruletest.Parse(name, src)
-		if err != nil {
-			t.Fatal(err)
-		}
 		table := tableOf[kindOf(r.Rule)]
-		for i, e := range f.Positive {
-			if e.Rule != "" && !r.Rule.Is(e.Rule) {
-				continue
-			}
+		c.positives(t, r.Rule, func(name string, events []*sample, _ []time.Time) {
 			first := len(d.Tables[table])
-			read := &logs.Reader{Schema: c.engine.Schema(), Visit: func(e *event.Event) error {
-				if e.Kind != kindOf(r.Rule) {
-					return nil
-				}
-				s, err := newSample(e)
+			for _, s := range events {
 				if isLine(s.kind) {
 					d.Tables[table] = append(d.Tables[table], s.doc)
 				} else {
 					d.Tables[table] = append(d.Tables[table], json.RawMessage(s.raw))
 				}
-				return err
-			}}
-			if _, err := read.Read(t.Context(), logs.FromReader(name, strings.NewReader(stream(t, e)))); err != nil {
-				t.Fatal(err)
 			}
-			if len(d.Tables[table]) == first {
-				continue // another log of the rule
-			}
-			d.Queries[fmt.Sprintf("%s %d", r.RuleID, i+1)] = query{r.SQL, table, [2]int{first, len(d.Tables[table])}}
+			d.Queries[name] = query{r.SQL, table, [2]int{first, len(d.Tables[table])}}
 			done[table]++
-		}
+		})
 	}
 	for key, found := range d.run(t) {
 		if found.err != "" || len(found.numbers)+len(found.groups) == 0 {
@@ -125,4 +144,40 @@ func TestAthenaCorrelations(t *testing.T) {
 		}
 	}
 	t.Logf("examples by table: %v", done)
+}
+
+// TestOpenSearchCorrelations: so does its aggregation.
+func TestOpenSearchCorrelations(t *testing.T) {
+	c := samples(t)
+	v := evaluator{t, goja.New()}
+	done := map[event.Kind]int{}
+	for _, r := range compile.Rules(c.rules, compile.OpenSearch) {
+		if r.Query == nil {
+			continue
+		}
+		c.positives(t, r.Rule, func(name string, events []*sample, times []time.Time) {
+			var docs []dated
+			for i, s := range events {
+				docs = append(docs, dated{indexOf(s), times[i]})
+			}
+			text, err := json.Marshal(r.Query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var s search
+			if err := json.Unmarshal(text, &s); err != nil {
+				t.Fatal(err)
+			}
+			if len(v.search(s, docs)) == 0 {
+				t.Errorf("%s: nothing is found in the example\n%s", name, text)
+			}
+			done[kindOf(r.Rule)]++
+		})
+	}
+	for _, kind := range []event.Kind{event.CloudTrail, event.VPCFlow, event.ALB, event.S3Access, event.DNS, event.WAF, event.GuardDuty} {
+		if done[kind] == 0 {
+			t.Errorf("no example of %s", kind)
+		}
+	}
+	t.Logf("examples by log: %v", done)
 }

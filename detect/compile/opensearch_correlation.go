@@ -111,21 +111,21 @@ func (c *dslCompiler) groups(corr *sigma.Correlation) (fields []string, ok bool)
 // correlation, that one of its events is there.
 func (c *dslCompiler) below(r *sigma.Rule) (out []object, ok bool) {
 	for _, k := range r.Below() {
+		base := []*sigma.Rule{k}
 		if k.Correlation != nil {
 			c.res.widen("%s: one of its events is enough", k.Key())
-			list, ok := c.below(k)
+			base = k.Base()
+		}
+		var list []object
+		for _, b := range base {
+			q, ok := c.condition(b)
 			if !ok {
+				c.res.refuse("a query can express nothing of the rule %s: %s", b.Key(), strings.Join(c.res.Reasons, "; "))
 				return nil, false
 			}
-			out = append(out, anyOf(list))
-			continue
+			list = append(list, q)
 		}
-		q, ok := c.condition(k)
-		if !ok {
-			c.res.refuse("a query can express nothing of the rule %s: %s", k.Key(), strings.Join(c.res.Reasons, "; "))
-			return nil, false
-		}
-		out = append(out, q)
+		out = append(out, anyOf(list))
 	}
 	return out, true
 }

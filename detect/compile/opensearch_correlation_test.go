@@ -58,6 +58,34 @@ type evaluator struct {
 	js *goja.Runtime // painless is not JavaScript, but in what is used of it
 }
 
+// dates are the fields that the index template has as a date.
+func (v evaluator) dates() map[string]bool {
+	var template struct {
+		Template struct {
+			Mappings struct{ Properties map[string]any }
+		}
+	}
+	if err := json.Unmarshal(compile.IndexTemplate("x"), &template); err != nil {
+		v.t.Fatal(err)
+	}
+	out := map[string]bool{}
+	var walk func(path string, properties map[string]any)
+	walk = func(path string, properties map[string]any) {
+		for name, p := range properties {
+			field := p.(map[string]any)
+			if below, ok := field["properties"].(map[string]any); ok {
+				walk(path+name+".", below)
+				continue
+			}
+			for sub, f := range field["fields"].(map[string]any) {
+				out[path+name+"."+sub] = f.(map[string]any)["type"] == "date"
+			}
+		}
+	}
+	walk("", template.Template.Mappings.Properties)
+	return out
+}
+
 func (v evaluator) search(s search, docs []dated) (hits []hit) {
 	docs = slices.DeleteFunc(slices.Clone(docs), func(d dated) bool { return !dsl(v.t, s.Query, d.indexed) })
 	groups, ok := s.Aggs["groups"]
@@ -113,7 +141,7 @@ func (v evaluator) stretches(aggs map[string]aggregation, docs []dated, group []
 			}
 			return int64(d.Seconds())
 		}
-		if h.Field != "eventTime.time" {
+		if !v.dates()[h.Field] {
 			v.t.Fatalf("%s is no date", h.Field)
 		}
 		buckets := map[int64][]dated{}

@@ -163,29 +163,30 @@ func asciiLower(s string) string {
 	}, s)
 }
 
+// indexOf is a record in the index. In a log of lines, - is left out of it.
+func indexOf(s *sample) *indexed {
+	if !isLine(s.kind) {
+		return index(s.doc)
+	}
+	out := map[string]any{}
+	for k, v := range s.doc {
+		if v != "-" {
+			out[k] = v
+		}
+	}
+	return index(out)
+}
+
 // TestOpenSearchAgrees: exact queries find what the engine finds, wider ones at
 // least that, over the samples of the rule's log and what is near its examples.
-// In a log of lines, - is left out of the index.
 func TestOpenSearchAgrees(t *testing.T) {
 	c := samples(t)
-	inIndex := func(s *sample) *indexed {
-		if !isLine(s.kind) {
-			return index(s.doc)
-		}
-		out := map[string]any{}
-		for k, v := range s.doc {
-			if v != "-" {
-				out[k] = v
-			}
-		}
-		return index(out)
-	}
 	byKind := map[event.Kind][]*sample{}
 	docs := map[*sample]*indexed{}
 	for _, kind := range event.Kinds() {
 		byKind[kind] = c.of(kind)
 		for _, s := range byKind[kind] {
-			docs[s] = inIndex(s)
+			docs[s] = indexOf(s)
 		}
 	}
 	count := map[compile.Fidelity]int{}
@@ -220,7 +221,7 @@ func TestOpenSearchAgrees(t *testing.T) {
 		for _, s := range append(byKind[kind][:len(byKind[kind]):len(byKind[kind])], c.mutants(t, r.Rule, 150)...) {
 			doc := docs[s]
 			if doc == nil {
-				doc = inIndex(s)
+				doc = indexOf(s)
 			}
 			total[kind].compare(r.Fidelity == compile.Exact, s.hits[r.RuleID], dsl(t, q["query"], doc), wrong, s)
 		}

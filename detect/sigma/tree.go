@@ -215,20 +215,26 @@ func (e *expr) overRules() *Node {
 }
 
 // Base returns the detections that a correlation counts, also those below
-// correlations that it refers to.
+// correlations that it refers to, each once.
 func (r *Rule) Base() []*Rule {
-	if r.Correlation == nil {
-		return nil
-	}
 	var out []*Rule
-	for _, b := range r.Correlation.rules {
-		if b.Correlation == nil {
-			out = append(out, b)
-			continue
+	seen := map[*Rule]bool{}
+	var visit func(r *Rule)
+	visit = func(r *Rule) {
+		for _, b := range r.Correlation.rules {
+			switch {
+			case seen[b]:
+			case b.Correlation == nil:
+				out = append(out, b)
+			default:
+				seen[b] = true // also where it refers to itself
+				visit(b)
+			}
+			seen[b] = true
 		}
-		if b != r {
-			out = append(out, b.Base()...)
-		}
+	}
+	if r.Correlation != nil {
+		visit(r)
 	}
 	return out
 }

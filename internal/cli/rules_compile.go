@@ -253,7 +253,11 @@ func (a *App) writeCompiled(dir string, results []compile.Result, target compile
 	a.notef("wrote %d %s and report.json to %s", len(files), plural(len(files), "file", "files"), dir)
 	switch target {
 	case compile.CloudFormation:
-		a.notef("next: aws cloudformation deploy --stack-name detections --template-file %s", filepath.Join(dir, files[0].name))
+		bucket := ""
+		if len(files[0].text) > 51_200 {
+			bucket = " --s3-bucket NAME"
+		}
+		a.notef("next: aws cloudformation deploy --stack-name detections --template-file %s%s", filepath.Join(dir, files[0].name), bucket)
 	case compile.Terraform:
 		a.notef("next: terraform -chdir=%s init, then plan", dir)
 	}
