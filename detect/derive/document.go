@@ -1,6 +1,7 @@
 package derive
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -29,9 +30,9 @@ func policiesOf(r *record) []*identity.Policy {
 	if p := permission(r); p != nil {
 		f.add(p)
 	}
-	f.walk(r.request, 0)
+	f.walkPart(&r.request)
 	if len(f.found) == 0 {
-		f.walk(r.response, 0)
+		f.walkPart(&r.response)
 	}
 	return f.found
 }
@@ -49,6 +50,17 @@ func (f *policyFinder) add(p *identity.Policy) {
 	}
 	if f.statements += len(p.Statements); len(p.Statements) > 0 && len(f.found) < maxPolicies {
 		f.found = append(f.found, p)
+	}
+}
+
+// walkPart spares itself an object whose text has no policy. Escapes and the
+// encoding of URLs may hide one, though AWS writes none for letters.
+func (f *policyFinder) walkPart(p *part) {
+	for _, sign := range []string{"Statement", `\u`, "%"} {
+		if bytes.Contains(p.text, []byte(sign)) {
+			f.walk(p.object(), 0)
+			return
+		}
 	}
 }
 
@@ -139,26 +151,26 @@ func permission(r *record) *identity.Policy {
 	// https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
 	// https://docs.aws.amazon.com/lambda/latest/api/API_AddLayerVersionPermission.html
 	case r.source == "lambda.amazonaws.com" && (strings.HasPrefix(name, "AddPermission") || strings.HasPrefix(name, "AddLayerVersionPermission")):
-		principals, actions = textList(get(r.request, "principal")), textList(get(r.request, "action"))
-		set("StringEquals", "aws:PrincipalOrgID", get(r.request, "principalOrgID"))
-		set("StringEquals", "aws:PrincipalOrgID", get(r.request, "organizationId"))
-		set("StringEquals", "aws:SourceAccount", get(r.request, "sourceAccount"))
-		set("ArnLike", "aws:SourceArn", get(r.request, "sourceArn"))
-		set("StringEquals", "lambda:FunctionUrlAuthType", get(r.request, "functionUrlAuthType"))
+		principals, actions = textList(get(r.request.object(), "principal")), textList(get(r.request.object(), "action"))
+		set("StringEquals", "aws:PrincipalOrgID", get(r.request.object(), "principalOrgID"))
+		set("StringEquals", "aws:PrincipalOrgID", get(r.request.object(), "organizationId"))
+		set("StringEquals", "aws:SourceAccount", get(r.request.object(), "sourceAccount"))
+		set("ArnLike", "aws:SourceArn", get(r.request.object(), "sourceArn"))
+		set("StringEquals", "lambda:FunctionUrlAuthType", get(r.request.object(), "functionUrlAuthType"))
 	// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html
 	// https://docs.aws.amazon.com/sns/latest/api/API_AddPermission.html
 	case name == "AddPermission" && (r.source == "sqs.amazonaws.com" || r.source == "sns.amazonaws.com"):
-		principals = textList(get(r.request, "aWSAccountIds", "aWSAccountId"))
-		actions = textList(get(r.request, "actions", "actionName", "actionNames"))
+		principals = textList(get(r.request.object(), "aWSAccountIds", "aWSAccountId"))
+		actions = textList(get(r.request.object(), "actions", "actionName", "actionNames"))
 	// https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutPermission.html
 	case name == "PutPermission" && r.source == "events.amazonaws.com":
-		principals, actions = textList(get(r.request, "principal")), textList(get(r.request, "action"))
-		if c, ok := get(r.request, "condition").(map[string]any); ok && text(get(c, "type")) != "" {
+		principals, actions = textList(get(r.request.object(), "principal")), textList(get(r.request.object(), "action"))
+		if c, ok := get(r.request.object(), "condition").(map[string]any); ok && text(get(c, "type")) != "" {
 			set(text(get(c, "type")), text(get(c, "key")), get(c, "value"))
 		}
 	// https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html
 	case name == "CreateGrant" && r.source == "kms.amazonaws.com":
-		principals, actions = textList(get(r.request, "granteePrincipal")), textList(get(r.request, "operations"))
+		principals, actions = textList(get(r.request.object(), "granteePrincipal")), textList(get(r.request.object(), "operations"))
 	}
 	principals = slices.DeleteFunc(principals, func(p string) bool { return strings.Contains(p, ".amazonaws.com") })
 	if len(principals) == 0 {
@@ -217,7 +229,7 @@ func requestAccounts(e *event.Event) []event.Value {
 		return nil
 	}
 	seen := map[string]bool{}
-	eachText(r.request, 0, func(s string) {
+	eachText(r.request.object(), 0, func(s string) {
 		if strings.HasPrefix(s, "arn:") && len(seen) < maxNames {
 			if a := accountOf(s); a != "" && a != r.account {
 				seen[a] = true

@@ -125,16 +125,16 @@ func openings(r *record) []opening {
 	// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
 	case "ec2.amazonaws.com AuthorizeSecurityGroupIngress", "ec2.amazonaws.com AuthorizeSecurityGroupEgress":
 		outward := strings.HasSuffix(r.name, "Egress")
-		for _, rule := range items(get(r.request, "ipPermissions")) {
+		for _, rule := range items(get(r.request.object(), "ipPermissions")) {
 			add(rule, !outward, outward)
 		}
-		add(r.request, !outward, outward) // one rule, written flat
-		for _, rule := range items(get(r.response, "securityGroupRuleSet")) {
+		add(r.request.object(), !outward, outward) // one rule, written flat
+		for _, rule := range items(get(r.response.object(), "securityGroupRuleSet")) {
 			add(rule, !outward, outward)
 		}
 	// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html
 	case "ec2.amazonaws.com ModifySecurityGroupRules":
-		request := r.request
+		request := r.request.object()
 		if inner, ok := get(request, "ModifySecurityGroupRulesRequest").(map[string]any); ok {
 			request = inner
 		}
@@ -147,13 +147,13 @@ func openings(r *record) []opening {
 		}
 	// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkAclEntry.html
 	case "ec2.amazonaws.com CreateNetworkAclEntry", "ec2.amazonaws.com ReplaceNetworkAclEntry":
-		if strings.EqualFold(text(get(r.request, "ruleAction")), "allow") {
-			outward := text(get(r.request, "egress")) == "true"
-			add(r.request, !outward, outward)
+		if strings.EqualFold(text(get(r.request.object(), "ruleAction")), "allow") {
+			outward := text(get(r.request.object(), "egress")) == "true"
+			add(r.request.object(), !outward, outward)
 		}
 	// The classic groups of databases say no port: it is that of the database.
 	case "rds.amazonaws.com AuthorizeDBSecurityGroupIngress", "redshift.amazonaws.com AuthorizeClusterSecurityGroupIngress":
-		if cidr := text(get(r.request, "cIDRIP")); isBroad(cidr) {
+		if cidr := text(get(r.request.object(), "cIDRIP")); isBroad(cidr) {
 			out = append(out, opening{in: true, cidr: cidr, ports: span{0, -1}})
 		}
 	}

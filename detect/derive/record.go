@@ -16,7 +16,7 @@ const maxText = 1 << 20
 // record is what the fields of one record have in common.
 type record struct {
 	source, name, account string
-	request, response     map[string]any
+	request, response     part
 
 	rules    []opening
 	haveOpen bool
@@ -36,24 +36,37 @@ func of(e *event.Event) *record {
 		}
 		return &record{
 			source: e.Source(), name: e.Name(), account: e.Account(),
-			request: object(e, "requestParameters"), response: object(e, "responseElements"),
+			request: partOf(e, "requestParameters"), response: partOf(e, "responseElements"),
 		}
 	}).(*record)
 	return r
 }
 
-func object(e *event.Event, path string) map[string]any {
+// part is an object of a record, decoded when somebody asks for it.
+type part struct {
+	text    []byte // nil where there is none, or one that is too long
+	decoded bool
+	doc     map[string]any
+}
+
+func partOf(e *event.Event, path string) part {
 	vs := e.Lookup(path)
 	if len(vs) != 1 || vs[0].Kind != event.Object || len(vs[0].Text) > maxText {
-		return nil
+		return part{}
 	}
-	d := json.NewDecoder(bytes.NewReader(vs[0].Text))
-	d.UseNumber()
-	var out map[string]any
-	if d.Decode(&out) != nil {
-		return nil
+	return part{text: vs[0].Text}
+}
+
+func (p *part) object() map[string]any {
+	if !p.decoded {
+		p.decoded = true
+		d := json.NewDecoder(bytes.NewReader(p.text))
+		d.UseNumber()
+		if d.Decode(&p.doc) != nil {
+			p.doc = nil
+		}
 	}
-	return out
+	return p.doc
 }
 
 // get returns the member of an object that has one of the names, whatever their
