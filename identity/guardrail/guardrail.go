@@ -8,7 +8,8 @@
 // # Caveats
 //
 // Account root users count only where the rule says so; service-linked roles
-// never do, because only their service can use them, nor do services themselves.
+// never do, because only their service can use them, nor do services themselves;
+// federated users of the estate's accounts do where a policy names them.
 // Access to a resource that the rule names and the estate holds, and access that
 // any resource gives by itself (by its policy, a grant or an access control list),
 // is proven with the whole stack of policies, for every principal and for all

@@ -28,14 +28,14 @@ func known(inv *inventory.Inventory, p *inventory.Principal, t *target) func(str
 			return prove.Values{}, false // of which of them
 		case key == "aws:userid":
 			return userID(p)
-		case has && len(v) == 1:
-			return prove.Values{Is: v[0]}, true
+		case strings.HasPrefix(key, "aws:principaltag/") && taggable(p):
+			return prove.Values{}, false // a session's tags replace those of the role
 		case has:
-			return prove.Values{}, false
+			return prove.Values{Is: v}, len(v) == 1
 		case strings.HasPrefix(key, "aws:resourcetag/"):
 			return absent, true
 		case strings.HasPrefix(key, "aws:principaltag/"):
-			return absent, !stranger && !taggable(p)
+			return absent, !stranger
 		case slices.Contains(ofServices, key):
 			return absent, true
 		case key == "aws:principalorgid" && stranger && org != "":
@@ -55,13 +55,13 @@ func known(inv *inventory.Inventory, p *inventory.Principal, t *target) func(str
 func userID(p *inventory.Principal) (prove.Values, bool) {
 	switch {
 	case p.Kind == inventory.Root:
-		return prove.Values{Is: p.Account}, true
+		return prove.Values{Is: []string{p.Account}}, true
 	case p.ID == "":
 		return prove.Values{}, false
 	case p.Kind == inventory.Role:
 		return prove.Values{Like: p.ID + ":?*"}, true
 	}
-	return prove.Values{Is: p.ID}, true
+	return prove.Values{Is: []string{p.ID}}, true
 }
 
 // taggable reports whether sessions of a principal may have tags that it has not.

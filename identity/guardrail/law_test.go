@@ -26,7 +26,7 @@ var (
 	lawConditions = []string{
 		`"StringEquals":{"aws:SourceVpc":"vpc-1"}`, `"StringNotEquals":{"aws:SourceVpc":"vpc-1"}`, `"Bool":{"aws:MultiFactorAuthPresent":"true"}`,
 		`"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}`, `"StringEquals":{"aws:username":"u"}`, `"StringLike":{"aws:userid":"AROAr:c*"}`,
-		`"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/*"}`, `"StringEquals":{"aws:PrincipalTag/team":"web"}`, `"StringEquals":{"aws:SourceAccount":"111122223333"}`,
+		`"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/*"}`, `"StringEquals":{"aws:PrincipalTag/team":"web"}`, `"StringEquals":{"aws:PrincipalTag/team":["","db"]}`, `"StringEquals":{"aws:SourceAccount":"111122223333"}`,
 		`"StringEquals":{"aws:PrincipalAccount":"111122223333"}`, `"StringEquals":{"aws:ResourceAccount":"111122223333"}`, `"StringEquals":{"s3:prefix":"x"}`,
 		`"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}`, `"StringEquals":{"aws:PrincipalOrgID":"o-1"}`, `"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:root"}`, `"StringEquals":{"aws:PrincipalType":"Account"}`,
 		`"Null":{"aws:PrincipalTag/team":"true"}`,
@@ -77,7 +77,7 @@ func lawEstate(t *rapid.T, out testing.TB) ([]*estate.Resource, string) {
 		}
 		tags := map[string]string{}
 		if rapid.Bool().Draw(t, name+" tagged") {
-			tags["team"] = "web"
+			tags["team"] = rapid.SampledFrom([]string{"web", "db", ""}).Draw(t, name+"'s tag")
 		}
 		policies := fmt.Sprintf(`"%sPolicyList":[{"PolicyName":"own","PolicyDocument":%s}]`, kind, lawPolicy(t, "own", false))
 		add(account, "AWS::IAM::"+kind, name, "arn:aws:iam::"+account+":"+strings.ToLower(kind)+"/"+name, fmt.Sprintf(`{"%sName":%q,"Path":"/",%s%s}`, kind, name, policies, more), tags)
@@ -209,8 +209,8 @@ func lawRequest(t *rapid.T, inv *inventory.Inventory, anywhere bool) (label stri
 	r.Principal = caller
 	if p.Kind == inventory.Role {
 		maps.Copy(r.Context, map[string][]string{"aws:PrincipalArn": {p.ARN}, "aws:userid": {p.ID + ":" + caller[strings.LastIndexByte(caller, '/')+1:]}})
-		if rapid.Bool().Draw(t, "session tag") {
-			r.Context["aws:PrincipalTag/team"] = []string{"web"}
+		if tag := rapid.SampledFrom([]string{"", "web", "db"}).Draw(t, "session tag"); tag != "" {
+			r.Context["aws:PrincipalTag/team"] = []string{tag}
 		}
 	}
 	return label, strings.Contains(caller, "assumed-role/"), r

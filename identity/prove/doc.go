@@ -12,6 +12,10 @@
 // [identity.Evaluate]. An answer of no is exhaustive. What is neither is
 // [Unknown], with the reason.
 //
+// A [Side] of a question is judged by what it names: what it does not name does
+// not limit it. [Reach] asks about callers and resources of which everything is
+// known, and answers as the evaluator would.
+//
 // # Caveats
 //
 // Actions and resources are texts: an action that AWS does not define today

@@ -305,8 +305,8 @@ func (p *problem) settle(key string, known Values) {
 	switch {
 	case known.Absent:
 		*v = variable{multi: v.multi, absent: true}
-	case known.Is != "":
-		*v = variable{multi: v.multi, required: true, fixed: known.Is}
+	case len(known.Is) == 1:
+		*v = variable{multi: v.multi, required: true, fixed: known.Is[0], within: language{text(known.Is[0])}}
 	case known.Like != "":
 		v.required, v.within = true, language{wildcard(known.Like)}
 	}

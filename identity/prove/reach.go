@@ -31,10 +31,10 @@ type Caller struct {
 
 // Values is what is known of the values of a condition key.
 type Values struct {
-	Absent bool   // the key is not in the request
-	Is     string // its only value
-	Like   string // or a pattern with wildcards of it
-	Unlike string // a pattern that it does not match
+	Absent bool     // the key is not in the request
+	Is     []string // its only value; none: not known
+	Like   string   // or a pattern with wildcards of it
+	Unlike string   // a pattern that it does not match
 }
 
 // Principal returns the caller, or one of the callers, as identity.ParseCaller
