@@ -128,29 +128,6 @@ func (w *world) attachments(p *inventory.Principal) []inventory.Attachment {
 	return list[:n]
 }
 
-// broughtBy lists the policies that groups, as in the extra of a node, bring to a
-// principal that joins them, less what is removed.
-func (w *world) broughtBy(p *inventory.Principal, groups string) []inventory.Attachment {
-	if list, ok := w.ofGroup[groups]; ok {
-		return list
-	}
-	var list []inventory.Attachment
-	arns := strings.Split(groups, "\n")
-	for _, g := range w.account(p.Account).groups {
-		if !slices.Contains(arns, g.ARN) {
-			continue
-		}
-		for _, a := range g.Policies {
-			if d := w.without(a.Document, func(s *identity.Statement) Change { return w.changeOf(p, &a, s) }); d != nil {
-				a.Document = d
-				list = append(list, a)
-			}
-		}
-	}
-	w.ofGroup[groups] = list
-	return list
-}
-
 // trust returns the trust policy of a role, less what is removed. A policy
 // without statements trusts nobody.
 func (w *world) trust(role *inventory.Principal) *identity.Document {

@@ -73,21 +73,6 @@ type node struct {
 	dist   [3]int // by verdict: length of the shortest path that sure, or far
 }
 
-// joined lists the ARNs of the groups that a node joined.
-func (n *node) joined() []string {
-	if n.plus != PlusGroup {
-		return nil
-	}
-	return strings.Split(n.extra, "\n")
-}
-
-// joinedWith is the extra of a node that joins one more group.
-func joinedWith(groups []string, one string) string {
-	all := append(slices.Clone(groups), one)
-	sort.Strings(all)
-	return strings.Join(all, "\n")
-}
-
 type nodeKey struct {
 	p     *inventory.Principal
 	plus  Plus
