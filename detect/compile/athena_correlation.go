@@ -192,10 +192,10 @@ func (q *correlationQuery) byRule(b *branch, name string, expr func(column) stri
 	return s.String() + " END", ""
 }
 
-// read is the first step.
+// read is the first step. An event without a time takes no part.
 func (q *correlationQuery) read() {
 	t := q.c.table
-	rule := "SELECT *, %s AS event_at\n  FROM %s\n  WHERE %s"
+	rule := "SELECT *, %[1]s AS event_at\n  FROM %[2]s\n  WHERE %[3]s\n    AND %[1]s IS NOT NULL"
 	if len(q.leaves) == 1 {
 		q.steps = append(q.steps, fmt.Sprintf(rule, t.at, t.name, strings.Join(q.leaves[0].where, "\n    AND ")))
 		return

@@ -259,6 +259,9 @@ func windows(t *testing.T) (engine *sigma.Engine, alike map[string]bool, stream 
 		fmt.Fprintf(&trail, `{"eventVersion":"1.11","eventID":"e%d","eventSource":"s3.amazonaws.com","eventName":"%s","eventTime":"%s","userIdentity":{"arn":"u%d"},"requestParameters":{"size":%d,"owner":"u%d","items":%s}}`+"\n",
 			i, name, time.Unix(int64(at), 0).UTC().Format(time.RFC3339), rng.IntN(4), []int{7, 42, 42, 55, 99}[rng.IntN(5)], rng.IntN(4), items)
 	}
+	for i, at := range []string{"soon", "", "2026-13-01T00:00:00Z"} { // no time that counts
+		fmt.Fprintf(&trail, `{"eventVersion":"1.11","eventID":"x%d","eventSource":"s3.amazonaws.com","eventName":"abc","eventTime":"%s","userIdentity":{"arn":"u1"},"requestParameters":{"size":9000,"owner":"u1","items":{"id":"i1"}}}`+"\n", i, at)
+	}
 	return engine, alike, trail.String()
 }
 

@@ -113,14 +113,14 @@ func tableOf(k event.Kind) table {
 		t.add(flowColumns[0], false)
 		t.add(flowColumns[1], true)
 	case event.ALB:
-		t.name, t.order, t.at = "alb_access_logs", `"time"`, `from_iso8601_timestamp("time")`
+		t.name, t.order, t.at = "alb_access_logs", `"time"`, iso8601(`"time"`)
 		t.add(albColumns, false)
 	case event.S3Access:
-		t.name, t.at = "s3_access_logs_db.mybucket_logs", `parse_datetime(requestdatetime, 'dd/MMM/yyyy:HH:mm:ss Z')`
+		t.name, t.at = "s3_access_logs_db.mybucket_logs", `try(parse_datetime(requestdatetime, 'dd/MMM/yyyy:HH:mm:ss Z'))`
 		t.order = t.at
 		t.add(s3Columns, false)
 	case event.DNS:
-		t.name, t.order, t.at = "r53_rlogs", "query_timestamp", "from_iso8601_timestamp(query_timestamp)"
+		t.name, t.order, t.at = "r53_rlogs", "query_timestamp", iso8601("query_timestamp")
 		t.add(dnsColumns, false)
 	case event.WAF:
 		t.name, t.order, t.at = "waf_logs", `"timestamp"`, `from_unixtime("timestamp" / 1000e0)`
@@ -133,21 +133,24 @@ func tableOf(k event.Kind) table {
 		}
 	case event.GuardDuty:
 		t.name, t.json, t.lower = "gd_logs", guardDutyJSON, true
-		t.order, t.at = "updatedat", `from_iso8601_timestamp(coalesce(json_extract_scalar(service, '$["eventlastseen"]'), updatedat, createdat))`
+		t.order, t.at = "updatedat", iso8601(`coalesce(json_extract_scalar(service, '$["eventlastseen"]'), updatedat, createdat)`)
 		t.add(guardDutyColumns, false)
 	case event.SecurityHub:
 		t.name, t.json, t.lower = "securityhub_findings", securityHubJSON, true
-		t.order, t.at = "lastobservedat", "from_iso8601_timestamp(coalesce(lastobservedat, updatedat, createdat))"
+		t.order, t.at = "lastobservedat", iso8601("coalesce(lastobservedat, updatedat, createdat)")
 		t.add(securityHubColumns, false)
 		t.columns["Types"] = column{sql: "element", raw: "types", each: "types"}
 	default:
-		t.name, t.order, t.at, t.json = "cloudtrail_logs", "eventtime", "from_iso8601_timestamp(eventtime)", trailJSON
+		t.name, t.order, t.at, t.json = "cloudtrail_logs", "eventtime", iso8601("eventtime"), trailJSON
 		for _, c := range trailColumns {
 			t.columns[c] = column{sql: strings.ToLower(c), raw: strings.ToLower(c)}
 		}
 	}
 	return t
 }
+
+// iso8601 is a text as a time; one that is none would end the query otherwise.
+func iso8601(text string) string { return "try(from_iso8601_timestamp(" + text + "))" }
 
 // add adds columns. In the logs that are not JSON - stands for no value.
 func (t *table) add(list string, late bool) {
