@@ -254,3 +254,27 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// Two thousand principals and a bucket that lets in everybody of the account under
+// a condition that none of them meets.
+func BenchmarkCheckOfABucket(b *testing.B) {
+	t := &testing.T{}
+	list := []*estate.Resource{res(t, "AWS::S3::Bucket", "b", "arn:aws:s3:::b", fmt.Sprintf(`{"Name":"b","GetBucketPolicy":{"Policy":%q}}`,
+		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"payroll"}}}}`))}
+	for i := range 2000 {
+		list = append(list, user(t, fmt.Sprintf("u%d", i), `{"Effect":"Allow","Action":"ec2:*","Resource":"*"}`, ""))
+	}
+	inv, err := inventory.Load(estate.New(estate.Header{}, list, nil))
+	if err != nil {
+		b.Fatal(err)
+	}
+	rule := guardrail.Rule{Name: "x", Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::b/*"}}
+	if err := rule.Compile(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if list, _ := guardrail.Check(inv, &rule); len(list) != 1 || list[0].Principal != "*" {
+			b.Fatal(list)
+		}
+	}
+}
