@@ -176,7 +176,7 @@ func (x *Extractor) session(e *event.Event) session {
 	typ, arn := e.Text(event.SlotIdentityType), e.Text(event.SlotIdentityARN)
 	switch {
 	case string(typ) == awsService: // nobody, and many
-	case !bytes.HasPrefix(arn, []byte("arn:")): // then other members say who it is
+	case len(arn) == 0: // then other members say who it is
 		if s.who = callerOf(e); s.who != nil {
 			s.actor = clip(e.Actor())
 		}
