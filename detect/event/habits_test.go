@@ -3,6 +3,7 @@ package event_test
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"reflect"
 	"strings"
 	"testing"
@@ -29,6 +30,11 @@ func checkHabits(t *testing.T, records ...string) {
 	paths := []string{"a", "a.b", "b", "b.a", "c", "userIdentity.a"}
 	schema := event.NewSchema(paths...)
 	used := event.New(schema)
+	slots := []event.Slot{0, 0, 0}
+	slots[0], _ = schema.Slot("a.b")
+	slots[1], _ = schema.Slot("c")
+	slots[2], _ = schema.Slot("userIdentity.a")
+	seed := maphash.MakeSeed()
 	for round := range 3 {
 		used.Lazy(round == 2)
 		for _, r := range records {
@@ -44,6 +50,10 @@ func checkHabits(t *testing.T, records ...string) {
 			}
 			if got, want := readings(used, paths), readings(fresh, paths); !reflect.DeepEqual(got, want) {
 				t.Fatalf("%q after others says %q, alone %q", r, got, want)
+			}
+			got, gotOK := used.Sum(seed, slots)
+			if want, wantOK := fresh.Sum(seed, slots); got != want || gotOK != wantOK {
+				t.Fatalf("%q after others has the sum %x, %v, alone %x, %v", r, got, gotOK, want, wantOK)
 			}
 		}
 	}
