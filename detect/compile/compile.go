@@ -149,7 +149,7 @@ func onBus(results []Result) {
 		try(i, wildcards{})
 	}
 	for _, use := range []wildcards{{asked: true}, {asked: true, excluded: true}} {
-		for _, level := range []string{"critical", "high", "medium", "low", "informational"} {
+		for _, level := range severities {
 			for i := range results {
 				lacks := results[i].lacks
 				if results[i].Severity == level && left > 0 && (lacks.asked || lacks.excluded && use.excluded) {

@@ -145,7 +145,7 @@ func alone(r *Result) (out []busRule) {
 // in the order of severity.
 func together(results []Result) (out []busRule) {
 	var apart []busRule
-	classes := map[string][]busRule{} // of one severity, log and state
+	classes := map[string][]busRule{} // of one severity and log, with wildcards or without
 	for i := range results {
 		r := &results[i]
 		names := keys(r)
