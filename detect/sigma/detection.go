@@ -281,36 +281,45 @@ func (c *compiler) typed(it *item, mods modifierSet, v *node, text string) error
 	return nil
 }
 
-// simplify puts the exact texts of a long list into a set.
+// manyWords is from how many texts on a list is looked for in one pass.
+const manyWords = 6
+
+// simplify puts the exact texts of a long list into a set, and those that may
+// stand anywhere into another.
 func (c *compiler) simplify(it *item) {
 	if it.all || it.field == "" {
 		return
 	}
-	n := 0
+	exacts, ascii := 0, true
+	var words [][]byte
 	for _, p := range it.patterns {
-		if p.shape == exact {
-			n++
+		switch p.shape {
+		case exact:
+			exacts++
+		case contains:
+			words = append(words, p.lit)
 		}
+		ascii = ascii && isASCII(p.lit)
 	}
-	it.whole = n > 0 && n < 3 && n == len(it.patterns) && !it.cased
-	for _, p := range it.patterns {
-		it.whole = it.whole && isASCII(p.lit)
-	}
+	it.whole = exacts > 0 && exacts < 3 && exacts == len(it.patterns) && !it.cased && ascii
 	it.plain = it.whole && it.kinds == matchText && len(it.numbers) == 0
-	if n < 3 {
-		return
-	}
-	it.exact = map[string]bool{}
-	rest := it.patterns[:0]
-	for _, p := range it.patterns {
-		if p.shape == exact {
-			it.exact[string(p.lit)] = true
-			it.longest = max(it.longest, len(p.lit))
-		} else {
-			rest = append(rest, p)
+	if exacts >= 3 {
+		it.exact = map[string]bool{}
+		rest := it.patterns[:0]
+		for _, p := range it.patterns {
+			if p.shape == exact {
+				it.exact[string(p.lit)] = true
+				it.longest = max(it.longest, len(p.lit))
+			} else {
+				rest = append(rest, p)
+			}
 		}
+		it.patterns = rest
 	}
-	it.patterns = rest
+	if len(words) >= manyWords {
+		it.words = newWordSet(words)
+		it.others = slices.DeleteFunc(slices.Clone(it.patterns), func(p *pattern) bool { return p.shape == contains })
+	}
 }
 
 func isASCII(b []byte) bool {

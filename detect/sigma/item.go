@@ -24,10 +24,12 @@ type item struct {
 	exact    map[string]bool
 	longest  int // of exact, in bytes
 	patterns []*pattern
-	written  []Pattern // the same before folding, for Test
-	whole    bool      // only exact ASCII patterns: nothing need be folded
-	plain    bool      // whole, and nothing but that
-	ends     []int     // with all: where the alternatives of each value end in patterns
+	words    *wordSet   // the patterns that may stand anywhere, if they are many
+	others   []*pattern // with words: the rest
+	written  []Pattern  // the same before folding, for Test
+	whole    bool       // only exact ASCII patterns: nothing need be folded
+	plain    bool       // whole, and nothing but that
+	ends     []int      // with all: where the alternatives of each value end in patterns
 	numbers  []numberTest
 	regexps  []*expression
 	networks []netip.Prefix
@@ -240,7 +242,14 @@ func (it *item) text(m *Matcher, text []byte) bool {
 	if it.exact != nil && it.exact[string(text)] {
 		return true
 	}
-	for _, p := range it.patterns {
+	patterns := it.patterns
+	if it.words != nil {
+		if it.words.in(text) {
+			return true
+		}
+		patterns = it.others
+	}
+	for _, p := range patterns {
 		if p.match(text) {
 			return true
 		}

@@ -141,52 +141,6 @@ func (e *expression) mayContain(text []byte) bool {
 	}
 }
 
-// wordSet finds out whether one of some words is in a text.
-type wordSet struct {
-	words  [][]byte   // of two bytes and more
-	single []byte     // of one
-	pairs  [64]uint64 // the first two bytes of words, as far as 12 bits tell them apart
-}
-
-func newWordSet(words [][]byte) *wordSet {
-	s := &wordSet{}
-	for _, w := range words {
-		if len(w) == 1 {
-			s.single = append(s.single, w[0])
-			continue
-		}
-		s.words = append(s.words, w)
-		h := pair(w[0], w[1])
-		s.pairs[h>>6] |= 1 << (h & 63)
-	}
-	return s
-}
-
-func pair(a, b byte) uint32 { return (uint32(a)<<5 ^ uint32(b)) & 4095 }
-
-func (s *wordSet) in(text []byte) bool {
-	for _, c := range s.single {
-		if bytes.IndexByte(text, c) >= 0 {
-			return true
-		}
-	}
-	if len(s.words) == 1 {
-		return bytes.Contains(text, s.words[0])
-	}
-	for i := 0; i+1 < len(text); i++ {
-		h := pair(text[i], text[i+1])
-		if s.pairs[h>>6]&(1<<(h&63)) == 0 {
-			continue
-		}
-		for _, w := range s.words {
-			if bytes.HasPrefix(text[i:], w) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // The bounds of the words that are looked for ahead of an expression.
 const mostSets, mostWords, mostExact, longestWord = 8, 128, 32, 32
 
