@@ -201,7 +201,7 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 		if i >= len(b) {
 			return 0, ErrShort
 		}
-		k := -1
+		var k int
 		if next := e.habits.next(member, b[i:]); next > 0 {
 			member = next
 			m := &e.habits.members[member]

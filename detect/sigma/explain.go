@@ -190,11 +190,12 @@ func (x Explanation) print(b *strings.Builder, indent string) {
 	if len(x.Wanted) > 0 || len(x.Parts) == 0 {
 		fmt.Fprintf(b, ": %s", list(x.Wanted))
 		if !strings.HasPrefix(x.Text, "keywords") {
-			if x.Found == nil && IsDerived(x.Text) {
+			switch {
+			case x.Found == nil && IsDerived(x.Text):
 				b.WriteString("; nothing of the kind is in the event")
-			} else if x.Found == nil {
+			case x.Found == nil:
 				b.WriteString("; the event has no such field")
-			} else {
+			default:
 				fmt.Fprintf(b, "; the event has %s", list(x.Found))
 			}
 		}
