@@ -117,7 +117,9 @@ func (e *expr) view() *Node {
 	n := &Node{N: e.n}
 	switch e.op {
 	case opItem:
-		n.Test = e.item.view()
+		if e.item != nil { // in the condition of a correlation it is a rule
+			n.Test = e.item.view()
+		}
 		return n
 	case opNamed:
 		return e.kids[0].view()
@@ -189,29 +191,7 @@ func (c *Correlation) Logic() *Node {
 	if c.logic == nil {
 		return nil
 	}
-	return c.logic.overRules()
-}
-
-func (e *expr) overRules() *Node {
-	n := &Node{N: e.n}
-	switch e.op {
-	case opItem:
-		return n
-	case opNamed:
-		return e.kids[0].overRules()
-	case opAnd:
-		n.Op = NodeAnd
-	case opOr:
-		n.Op = NodeOr
-	case opNot:
-		n.Op = NodeNot
-	case opCount:
-		n.Op = NodeAtLeast
-	}
-	for _, k := range e.kids {
-		n.Kids = append(n.Kids, k.overRules())
-	}
-	return n
+	return c.logic.view()
 }
 
 // Base returns the detections that a correlation counts, also those below
