@@ -21,8 +21,9 @@ const ExamplesSuffix = ".examples.yml"
 const PlaceholdersFile = "placeholders.yml"
 
 // LoadRules parses every rule file in a folder and the folders in it, in
-// lexical order, and gives each rule the placeholders of the folder. label is put before the names in errors. The error lists every
-// fault (see sigma.Faults); the rules without fault are returned with it.
+// lexical order, and gives each rule the placeholders of the folder. label is put
+// before the names in errors. The error lists every fault (see sigma.Faults); the
+// rules without fault are returned with it.
 func LoadRules(fsys fs.FS, root, label string) ([]*sigma.Rule, error) {
 	placeholders, err := LoadPlaceholders(fsys, root)
 	if err != nil {

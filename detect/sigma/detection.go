@@ -12,10 +12,10 @@ import (
 
 // compiler turns the detection of one rule into expressions.
 type compiler struct {
-	file         string
-	placeholders map[string][]string
-	items        []*item
-	paths        []string
+	file        string
+	placeholder func(name string) (values []string, ok bool)
+	items       []*item
+	paths       []string
 }
 
 func (c *compiler) errorf(n *node, format string, args ...any) error {
@@ -177,7 +177,7 @@ func (c *compiler) value(it *item, mods modifierSet, v *node) error {
 	texts := []string{v.text}
 	if mods.has["expand"] {
 		var err error
-		if texts, err = expandPlaceholders(v.text, c.placeholders); err != nil {
+		if texts, err = expandPlaceholders(v.text, c.placeholder); err != nil {
 			return err
 		}
 	}

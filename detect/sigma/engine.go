@@ -3,7 +3,6 @@ package sigma
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -18,22 +17,18 @@ type Options struct {
 	Fields []string
 }
 
-// placeholders returns the values of a rule's own placeholders and the caller's.
-func (o Options) placeholders(r *Rule) map[string][]string {
-	if len(r.Placeholders) == 0 {
-		return o.Placeholders
-	}
-	joined := maps.Clone(r.Placeholders)
-	for name, values := range o.Placeholders {
-		all := slices.Clone(joined[name])
-		for _, v := range values {
-			if !slices.Contains(all, v) {
-				all = append(all, v)
-			}
+// placeholder returns the values of a placeholder in a rule: those that come with
+// the rule and the caller's.
+func (o Options) placeholder(r *Rule, name string) (values []string, ok bool) {
+	own, ok := r.Placeholders[name]
+	more, given := o.Placeholders[name]
+	values = slices.Clone(own)
+	for _, v := range more {
+		if !slices.Contains(own, v) {
+			values = append(values, v)
 		}
-		joined[name] = all
 	}
-	return joined
+	return values, ok || given
 }
 
 // Engine is a set of compiled rules, safe for concurrent use. It does not change
@@ -74,7 +69,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		if r.Filter == nil {
 			continue
 		}
-		c := &compiler{file: r.File, placeholders: opt.placeholders(r)}
+		c := &compiler{file: r.File, placeholder: func(name string) ([]string, bool) { return opt.placeholder(r, name) }}
 		conditions, _, err := c.detection(r.Filter.detection)
 		if err != nil {
 			faults = append(faults, err)
@@ -88,7 +83,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		if r.detection == nil {
 			continue
 		}
-		c := &compiler{file: r.File, placeholders: opt.placeholders(r)}
+		c := &compiler{file: r.File, placeholder: func(name string) ([]string, bool) { return opt.placeholder(r, name) }}
 		conditions, unused, err := c.detection(r.detection)
 		if err != nil {
 			faults = append(faults, err)

@@ -72,7 +72,7 @@ func (m modifierSet) timePart() string {
 }
 
 // expand replaces the placeholders of a value by each of their values.
-func expandPlaceholders(s string, values map[string][]string) ([]string, error) {
+func expandPlaceholders(s string, placeholder func(string) ([]string, bool)) ([]string, error) {
 	out := []string{""}
 	add := func(options []string) error {
 		var next []string
@@ -104,7 +104,7 @@ func expandPlaceholders(s string, values map[string][]string) ([]string, error) 
 			return out, add([]string{s})
 		}
 		name := s[i+1 : i+1+j]
-		options, ok := values[name]
+		options, ok := placeholder(name)
 		if !ok {
 			return nil, fmt.Errorf("placeholder %%%s%% has no value; give one with --placeholder %s=VALUE or in a file with --placeholders", name, name)
 		}
