@@ -53,6 +53,20 @@ type describer struct {
 	refs                       []string // ref alone
 	time                       time.Time
 	resource                   finding.Resource
+	context                    *sigma.Context // nil where it has none
+	common                     *common        // of the context
+}
+
+// common is what the findings of a context have in common.
+type common struct {
+	actor, source, reason string
+	evidence              []evidenceOf
+}
+
+// evidenceOf is the evidence of a rule, where every event of the context has the same.
+type evidenceOf struct {
+	rule     *sigma.Rule
+	evidence []finding.Evidence
 }
 
 // ruleParts is a finding of a rule as far as the rule decides, and the fields
@@ -60,6 +74,8 @@ type describer struct {
 type ruleParts struct {
 	finding finding.Finding
 	more    []target
+
+	asked, settled bool // whether contexts know all that the evidence shows
 }
 
 // target is a field that a finding may show, in the schema's terms.
@@ -94,30 +110,47 @@ func newDescriber(schema *event.Schema) *describer {
 	return d
 }
 
-// begin prepares the findings of an event.
-func (d *describer) begin(e *event.Event) {
-	a := &d.arena
-	d.time, d.source = e.Time(), ""
+// begin prepares the findings of an event, whose context is nil where it has none.
+func (d *describer) begin(e *event.Event, c *sigma.Context) {
+	d.context, d.common, d.ref = c, nil, ""
 	if e.Kind == event.CloudTrail {
-		if id := e.Text(event.SlotID); len(id) > maxText {
-			d.ref = e.Ref()
-		} else {
-			d.ref = a.Text(id)
+		if id := e.Text(event.SlotID); len(id) <= maxText {
+			d.ref = d.arena.Text(id)
 		}
-		d.source = a.Clip(e.Text(event.SlotIP), maxText)
-		if arn := e.Text(event.SlotIdentityARN); len(arn) > 0 {
-			d.actor = a.Clip(arn, maxText)
-		} else {
-			d.actor = clip(e.Actor())
-		}
-	} else {
-		d.ref, d.actor, d.source = "", clip(e.Actor()), clip(e.SourceIP())
 	}
 	if d.ref == "" {
 		d.ref = e.Ref()
 	}
 	d.refs = []string{d.ref}
+	d.time = e.Time()
 	d.resource = d.resourceOf(e)
+	if c != nil {
+		d.common, _ = c.Held(d).(*common)
+	}
+	if d.common != nil {
+		d.actor, d.source, d.reason = d.common.actor, d.common.source, d.common.reason
+		return
+	}
+	d.callOf(e)
+	if c != nil {
+		d.common = &common{actor: strings.Clone(d.actor), source: strings.Clone(d.source), reason: strings.Clone(d.reason)}
+		c.Hold(d, d.common)
+	}
+}
+
+// callOf says who made the call, from where, and that in a sentence: of what a
+// context knows.
+func (d *describer) callOf(e *event.Event) {
+	if e.Kind != event.CloudTrail {
+		d.actor, d.source = clip(e.Actor()), clip(e.SourceIP())
+	} else {
+		d.source = d.arena.Clip(e.Text(event.SlotIP), maxText)
+		if arn := e.Text(event.SlotIdentityARN); len(arn) > 0 {
+			d.actor = d.arena.Clip(arn, maxText)
+		} else {
+			d.actor = clip(e.Actor())
+		}
+	}
 	d.reason = d.reasonOf(e)
 }
 
@@ -137,6 +170,20 @@ func (d *describer) describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *f
 	f.Fingerprint = finding.Fingerprint(f.RuleID, d.ref)
 	f.EventIDs = d.refs
 	f.Actor, f.Time, f.Resource, f.Reason = d.actor, d.time, d.resource, d.reason
+	f.Evidence = d.evidenceOf(m, r, e, parts)
+	return f
+}
+
+// evidenceOf returns the fields that made a rule match, and those that are shown
+// beside them.
+func (d *describer) evidenceOf(m *sigma.Matcher, r *sigma.Rule, e *event.Event, parts *ruleParts) []finding.Evidence {
+	if d.common != nil {
+		for i := range d.common.evidence {
+			if d.common.evidence[i].rule == r {
+				return d.common.evidence[i].evidence
+			}
+		}
+	}
 	decided := m.Deciding(r, e)
 	if n := len(decided) + len(parts.more); cap(d.evidence)-len(d.evidence) < n {
 		d.evidence = make([]finding.Evidence, 0, max(64, n))
@@ -154,8 +201,24 @@ func (d *describer) describe(m *sigma.Matcher, r *sigma.Rule, e *event.Event) *f
 			d.evidence = append(d.evidence, finding.Evidence{Path: t.path, Value: d.arena.Clip(v, maxText)})
 		}
 	}
-	f.Evidence = d.evidence[from:len(d.evidence):len(d.evidence)]
-	return f
+	evidence := d.evidence[from:len(d.evidence):len(d.evidence)]
+	if d.common != nil && d.settled(r, parts) {
+		own := slices.Clip(slices.Clone(evidence))
+		for i := range own {
+			own[i].Value = strings.Clone(own[i].Value.(string))
+		}
+		d.common.evidence = append(d.common.evidence, evidenceOf{r, own})
+	}
+	return evidence
+}
+
+// settled reports whether the context at hand knows all that a rule's evidence shows.
+func (d *describer) settled(r *sigma.Rule, parts *ruleParts) bool {
+	if !parts.asked {
+		parts.asked = true
+		parts.settled = d.context.Settles(r) && !slices.ContainsFunc(parts.more, func(t target) bool { return !d.context.Knows(t.slot) })
+	}
+	return parts.settled
 }
 
 func (d *describer) partsOf(r *sigma.Rule, kind event.Kind) *ruleParts {

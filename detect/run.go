@@ -231,7 +231,7 @@ func (w *worker) event(e *event.Event) error {
 		}
 		if !begun {
 			begun = true
-			w.describer.begin(e)
+			w.describer.begin(e, w.matcher.Context())
 			if w.keep != nil {
 				kept = w.keep(e, w.hits)
 			}

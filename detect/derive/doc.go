@@ -53,6 +53,7 @@ func Fields() []Field {
 var byPath = func() map[string]Field {
 	out := map[string]Field{}
 	for _, f := range Fields() {
+		f.values = once(f.Path, f.values)
 		out[f.Path] = f
 	}
 	return out

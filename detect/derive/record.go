@@ -3,6 +3,7 @@ package derive
 import (
 	"bytes"
 	"encoding/json"
+	"hash/maphash"
 	"strconv"
 	"strings"
 
@@ -26,20 +27,43 @@ type record struct {
 	strangers     []letIn
 	haveStrangers bool
 	proofs, looks int // that may still be spent
+
+	values map[string][]event.Value // of the fields that were asked for, by path
 }
 
-// of returns the record of an event, nil for what is no call of CloudTrail's.
+// of returns the record of an event, nil for what is no call of CloudTrail's. Calls
+// of one request and answer have one record, if they are remembered.
 func of(e *event.Event) *record {
 	r, _ := e.Note(func(e *event.Event) any {
 		if e.Kind != event.CloudTrail {
 			return nil
 		}
-		return &record{
+		m, _ := e.Memory(func() any { return &memory{seed: maphash.MakeSeed()} }).(*memory)
+		return m.record(record{
 			source: e.Source(), name: e.Name(), account: e.Account(),
 			request: partOf(e, "requestParameters"), response: partOf(e, "responseElements"),
-		}
+		})
 	}).(*record)
 	return r
+}
+
+// once makes the values of a field be worked out once for a record.
+func once(path string, values event.Derive) event.Derive {
+	return func(e *event.Event) []event.Value {
+		r := of(e)
+		if r == nil {
+			return nil
+		}
+		vs, ok := r.values[path]
+		if !ok {
+			vs = values(e)
+			if r.values == nil {
+				r.values = map[string][]event.Value{}
+			}
+			r.values[path] = vs
+		}
+		return vs
+	}
 }
 
 // part is an object of a record, decoded when somebody asks for it.

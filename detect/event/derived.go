@@ -53,3 +53,13 @@ func (e *Event) Note(read func(*Event) any) any {
 	}
 	return e.note
 }
+
+// Memory returns what begin returned when it was called first. Unlike what Note
+// keeps, that outlives the records that e is filled with: it is for what is worth
+// remembering from one record to the next.
+func (e *Event) Memory(begin func() any) any {
+	if e.memory == nil {
+		e.memory = begin()
+	}
+	return e.memory
+}

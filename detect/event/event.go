@@ -117,6 +117,7 @@ type Event struct {
 	cut      bool // see Cut
 	note     any  // see Note
 	noted    bool
+	memory   any // see Memory
 
 	// Records of lines.
 	columns *Columns

@@ -12,20 +12,76 @@ import (
 // settles most events by one look-up.
 type contexts struct {
 	seed  maphash.Seed
-	slots []event.Slot // one for each of the members
-	known []bool       // by slot: at or below one of the members
-	table [][2]context // by the low bits of the sum: the last two that were met
+	slots []event.Slot  // one for each of the members
+	known []bool        // by slot: at or below one of the members
+	table [][2]*Context // by the low bits of the sum: the last two that were met
+	at    *Context      // of the event at hand; nil where it has none that was met before
 
 	asked, met int
 	rest       int // events for which it is not asked
 	next       int // how long the next rest is
 }
 
-// context is what is known of one sum.
-type context struct {
+// Context is what calls have in common that one caller makes in the same way: the
+// same API and error, identity, address and user agent. Whoever handles matches can
+// keep with it what only depends on that. One goroutine uses it, that of its Matcher.
+type Context struct {
 	sum     uint64
 	reduced bool
 	rules   []candidate
+	known   []bool // of all contexts of a Matcher
+	held    []held
+}
+
+// held is what one user keeps with a context.
+type held struct{ by, what any }
+
+// Held returns what Hold was given for a user; nil where it was given nothing.
+func (c *Context) Held(by any) any {
+	for i := range c.held {
+		if c.held[i].by == by {
+			return c.held[i].what
+		}
+	}
+	return nil
+}
+
+// Hold keeps something for a user, a pointer, as long as the context is remembered.
+// It must not hold on to an event's texts.
+func (c *Context) Hold(by, what any) { c.held = append(c.held, held{by, what}) }
+
+// Knows reports whether a field has the same values in all events of the context.
+func (c *Context) Knows(s event.Slot) bool { return s >= 0 && c.known[s] }
+
+// Settles reports whether a rule tests nothing but fields that the context knows.
+func (c *Context) Settles(r *Rule) bool {
+	for _, e := range r.conditions {
+		if !e.onlyReads(c.known) {
+			return false
+		}
+	}
+	return len(r.conditions) > 0
+}
+
+// onlyReads reports whether an expression tests known fields only.
+func (e *expr) onlyReads(known []bool) bool {
+	if it := e.item; e.op == opItem {
+		if it.field == "" || !known[it.slot] {
+			return false
+		}
+		for _, r := range it.refs {
+			if !known[r.slot] {
+				return false
+			}
+		}
+		return true
+	}
+	for _, k := range e.kids {
+		if !k.onlyReads(known) {
+			return false
+		}
+	}
+	return true
 }
 
 // candidate is a rule that can match, and what is left to ask of an event.
@@ -71,7 +127,7 @@ func (c *contexts) candidates(m *Matcher) (rules []candidate, ok bool) {
 	}
 	sum = max(sum, 1) // 0 is an empty place
 	if c.table == nil {
-		c.table = make([][2]context, 1<<contextBits)
+		c.table = make([][2]*Context, 1<<contextBits)
 	}
 	if c.asked++; c.asked == contextTest {
 		if c.met < contextTest/3 {
@@ -87,21 +143,19 @@ func (c *contexts) candidates(m *Matcher) (rules []candidate, ok bool) {
 		}
 	}
 	places := &c.table[sum&(1<<contextBits-1)]
-	for i := range places {
-		at := &places[i]
-		if at.sum != sum {
+	for _, at := range places {
+		if at == nil || at.sum != sum {
 			continue
 		}
 		c.met++
-		rules = at.rules
+		rules, c.at = at.rules, at
 		if !at.reduced {
 			c.reduce(m, at)
 		}
 		return rules, true
 	}
-	places[1] = places[0]
-	at := &places[0]
-	*at = context{sum: sum}
+	at := &Context{sum: sum, known: c.known}
+	places[0], places[1] = at, places[0]
 	for _, r := range m.trail.first(m) {
 		truth := no
 		for _, e := range r.conditions {
@@ -118,7 +172,7 @@ func (c *contexts) candidates(m *Matcher) (rules []candidate, ok bool) {
 
 // reduce leaves of the conditions what the context does not decide. It is worth
 // its time for a context that is met a second time.
-func (c *contexts) reduce(m *Matcher, at *context) {
+func (c *contexts) reduce(m *Matcher, at *Context) {
 	at.reduced = true
 	for i := range at.rules {
 		r := &at.rules[i]
@@ -137,9 +191,9 @@ func (c *contexts) reduce(m *Matcher, at *context) {
 
 // forgetCut forgets a context that was found with an event that was not looked at
 // whole: that decides nothing about the next.
-func (c *contexts) forgetCut(m *Matcher, at *context) {
+func (c *contexts) forgetCut(m *Matcher, at *Context) {
 	if m.event.Cut() {
-		*at = context{}
+		*at, c.at = Context{known: c.known}, nil
 	}
 }
 

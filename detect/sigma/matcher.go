@@ -44,6 +44,7 @@ func (g *Engine) Matcher() *Matcher {
 func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 	m.begin(e)
 	rules := m.engine.byKind[e.Kind]
+	m.contexts.at = nil
 	if e.Kind == event.CloudTrail {
 		if left, ok := m.contexts.candidates(m); ok {
 			for i := range left {
@@ -61,6 +62,10 @@ func (m *Matcher) Match(e *event.Event, hit func(*Rule)) {
 		}
 	}
 }
+
+// Context returns the context of the event that was given to Match last; nil where
+// it has none that was met before.
+func (m *Matcher) Context() *Context { return m.contexts.at }
 
 // Matches reports whether one rule matches the event.
 func (m *Matcher) Matches(r *Rule, e *event.Event) bool {
