@@ -4,13 +4,14 @@ import "bytes"
 
 // has reports whether the record has the member at the head of a standard path.
 func (e *Event) has(s Slot) bool {
-	return e.top[e.schema.heads[s]].end > 0
+	_, end := e.top(e.schema.heads[s])
+	return end > 0
 }
 
 // member returns the JSON text of a top-level member that is a standard path.
 func (e *Event) member(s Slot) []byte {
-	sp := e.top[e.schema.heads[s]]
-	return e.raw[sp.start:sp.end]
+	start, end := e.top(e.schema.heads[s])
+	return e.raw[start:end]
 }
 
 // Wrapped is what a JSON object turned out to be.

@@ -98,8 +98,7 @@ type Event struct {
 	raw    []byte
 
 	// JSON records.
-	top    []span  // by child of the schema's root
-	tried  []bool  // by child of the root: its slots are filled
+	tops   []top   // by child of the schema's root
 	vals   []Value // by slot
 	stamp  []uint32
 	inside []*node   // by slot, where withinArray: the node of the array's elements
@@ -109,6 +108,7 @@ type Event struct {
 	inner  bool // so does one further down
 	lazy   bool // see Lazy
 	habits habits
+	marks  marks
 
 	time     time.Time // of the last CloudTrail record that was asked
 	timeText []byte
@@ -124,14 +124,23 @@ type Event struct {
 	fields  [][]byte
 }
 
-type span struct{ start, end uint32 }
+// top is where a member of the record stands. It is of the record whose number is
+// in set; tried is the number of the last record of which its slots were filled.
+type top struct{ start, end, set, tried uint32 }
+
+// top returns where a member stands: zeroes where it is missing.
+func (e *Event) top(k int) (start, end int) {
+	if t := &e.tops[k]; t.set == e.now {
+		return int(t.start), int(t.end)
+	}
+	return 0, 0
+}
 
 // New returns an Event to be filled by Scan or SetFields, over and over.
 func New(s *Schema) *Event {
 	return &Event{
 		schema: s,
-		top:    make([]span, len(s.root.keys)),
-		tried:  make([]bool, len(s.root.keys)),
+		tops:   make([]top, len(s.root.keys)),
 		vals:   make([]Value, s.Len()),
 		stamp:  make([]uint32, s.Len()),
 		inside: make([]*node, s.Len()),
@@ -158,8 +167,6 @@ func Parse(s *Schema, kind Kind, text []byte) (*Event, error) {
 func (e *Event) Schema() *Schema { return e.schema }
 
 func (e *Event) reset() {
-	clear(e.top)
-	clear(e.tried)
 	e.columns, e.fields, e.dotted, e.inner = nil, nil, false, false
 	if maxValues-e.room > maxKept { // no record is to keep the memory that one hostile record took
 		for s := range e.many {
@@ -175,6 +182,7 @@ func (e *Event) reset() {
 	e.now++
 	if e.now == 0 { // the stamps of four thousand million records ago
 		clear(e.stamp)
+		clear(e.tops)
 		e.now = 1
 	}
 }
@@ -198,6 +206,10 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 		return i + 1, nil
 	}
 	member := 0 // of the habits
+	marked := canMark
+	if marked {
+		e.marks.start(b, i)
+	}
 	for {
 		if i >= len(b) {
 			return 0, ErrShort
@@ -225,35 +237,33 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			i = value
 		}
 		end := 0
-		if k >= 0 && k == root.hot && !e.lazy && i < len(b) && b[i] == '{' {
+		if k >= 0 && k == root.hot && !e.lazy && !marked && i < len(b) && b[i] == '{' {
 			// Somebody asks for this one of nearly every record: read it while
 			// passing.
-			if e.tried[k] {
+			if e.tops[k].tried == e.now {
 				e.forget(root, k) // the last of members of one name counts
 			}
-			e.tried[k] = true
+			e.tops[k].tried = e.now
 			end = e.fill(root, k, i-start, len(b)-start) + start
 		}
 		if end <= start {
-			if member > 0 {
-				end = e.habits.members[member].recall(b, i)
+			var err error
+			if marked {
+				end, err = e.marks.skip(i)
+			} else {
+				end, err = e.skipMember(member, b, i)
 			}
-			if end <= start {
-				var err error
-				if end, err = SkipValue(b, i); err != nil {
-					return 0, err
-				}
-				if member > 0 {
-					e.habits.remember(member, b, i, end)
-				}
+			if err != nil {
+				return 0, err
 			}
-			if k >= 0 && e.tried[k] {
+			if k >= 0 && e.tops[k].tried == e.now {
 				e.forget(root, k)
-				e.tried[k] = false
+				e.tops[k].tried = 0
 			}
 		}
 		if k >= 0 {
-			e.top[k] = span{uint32(i - start), uint32(end - start)}
+			t := &e.tops[k]
+			t.start, t.end, t.set = uint32(i-start), uint32(end-start), e.now
 		}
 		i = end
 		if i < len(b) && b[i] <= ' ' {
@@ -274,6 +284,21 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			i = SkipSpace(b, i)
 		}
 	}
+}
+
+// skipMember returns the index after the value at b[i] of a member of the habits.
+func (e *Event) skipMember(member int, b []byte, i int) (int, error) {
+	if member == 0 {
+		return SkipValue(b, i)
+	}
+	if end := e.habits.members[member].recall(b, i); end > 0 {
+		return end, nil
+	}
+	end, err := SkipValue(b, i)
+	if err == nil {
+		e.habits.remember(member, b, i, end)
+	}
+	return end, err
 }
 
 // SetFields makes the event a record of lines. line is the whole record.
@@ -317,10 +342,9 @@ func (e *Event) Values(s Slot) []Value {
 	if e.columns != nil {
 		return nil
 	}
-	if !e.tried[k] {
-		e.tried[k] = true
-		if sp := e.top[k]; sp.end > 0 {
-			start, end := int(sp.start), int(sp.end)
+	if e.tops[k].tried != e.now {
+		e.tops[k].tried = e.now
+		if start, end := e.top(k); end > 0 {
 			if root.subs[k] == nil && e.raw[start] == '"' { // the usual case
 				e.set(s, Value{String, plainText(e.raw[start+1 : end-1])})
 				return e.vals[s : s+1 : s+1]
@@ -337,8 +361,8 @@ func (e *Event) Values(s Slot) []Value {
 			return vs
 		}
 	} else if path := e.schema.paths[s]; e.inner && len(path) > len(root.keys[k]) {
-		sp := e.top[k]
-		if vs := e.lookup(e.raw[sp.start:sp.end], path[len(root.keys[k])+1:]); vs != nil {
+		start, end := e.top(k)
+		if vs := e.lookup(e.raw[start:end], path[len(root.keys[k])+1:]); vs != nil {
 			e.setMany(s, vs)
 			return vs
 		}
@@ -434,8 +458,8 @@ func (e *Event) Sum(seed maphash.Seed, slots []Slot) (uint64, bool) {
 	}
 	h := uint64(len(slots))
 	for _, s := range slots {
-		sp := e.top[e.schema.heads[s]]
-		h = (h ^ maphash.Bytes(seed, e.raw[sp.start:sp.end])) * 0x9E3779B97F4A7C15
+		start, end := e.top(e.schema.heads[s])
+		h = (h ^ maphash.Bytes(seed, e.raw[start:end])) * 0x9E3779B97F4A7C15
 		h ^= h >> 29
 	}
 	return h, true

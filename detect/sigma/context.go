@@ -156,7 +156,7 @@ func (c *contexts) candidates(m *Matcher) (rules []candidate, ok bool) {
 	}
 	at := &Context{sum: sum, known: c.known}
 	places[0], places[1] = at, places[0]
-	for _, r := range m.trail.first(m) {
+	for _, r := range m.trail.candidates(m) {
 		truth := no
 		for _, e := range r.conditions {
 			truth = max(truth, e.partial(m, c.known))

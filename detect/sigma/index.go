@@ -222,12 +222,12 @@ func (e *expr) partial(m *Matcher, known []bool) truth {
 		}
 		return no
 	case opNamed:
-		return e.kids[0].partial(m, known)
+		return e.fast[0].partial(m, known)
 	case opNot:
-		return -e.kids[0].partial(m, known)
+		return -e.fast[0].partial(m, known)
 	case opAnd:
 		out := yes
-		for _, k := range e.kids {
+		for _, k := range e.fast {
 			if out = min(out, k.partial(m, known)); out == no {
 				break
 			}
@@ -235,7 +235,7 @@ func (e *expr) partial(m *Matcher, known []bool) truth {
 		return out
 	case opOr:
 		out := no
-		for _, k := range e.kids {
+		for _, k := range e.fast {
 			if out = max(out, k.partial(m, known)); out == yes {
 				break
 			}
@@ -243,7 +243,7 @@ func (e *expr) partial(m *Matcher, known []bool) truth {
 		return out
 	}
 	sure, possible := 0, 0
-	for _, k := range e.kids {
+	for _, k := range e.fast {
 		switch k.partial(m, known) {
 		case yes:
 			sure, possible = sure+1, possible+1

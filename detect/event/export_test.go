@@ -1,0 +1,8 @@
+package event
+
+// Unmarked runs f as on a processor that cannot mark.
+func Unmarked(f func()) {
+	defer func(was bool) { canMark = was }(canMark)
+	canMark = false
+	f()
+}
