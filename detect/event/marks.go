@@ -105,11 +105,32 @@ func (m *marks) skip(i int) (int, error) {
 	}
 	switch m.b[i] {
 	case '"':
+		if end := m.near(i + 1); end > 0 {
+			return end, nil
+		}
 		return m.skipString(i)
 	case '{', '[':
 		return m.skipNested(i)
+	case 't', 'n':
+		if end := i + 4; end < len(m.b) && (string(m.b[i:end]) == "true" || string(m.b[i:end]) == "null") && !letter(m.b[end]) {
+			return end, nil
+		}
 	}
 	return SkipValue(m.b, i)
+}
+
+func letter(c byte) bool { return c >= 'a' && c <= 'z' }
+
+// near returns the index after the first quote at or behind b[i]; 0 where the block
+// of b[i] has none, or is not at hand.
+func (m *marks) near(i int) int {
+	at := i - m.base
+	if at>>6 < m.n {
+		if q := m.quotes[at>>6&(chunk-1)] >> (at & 63); q != 0 {
+			return i + bits.TrailingZeros64(q) + 1
+		}
+	}
+	return 0
 }
 
 // skipString returns the index after the string whose opening quote is b[i].
