@@ -24,6 +24,7 @@ type rawMarks struct {
 	quotes, slashes uint64
 	brackets        uint64 // { } [ ]
 	bad             uint64 // what JSON has in strings only, and quotes and backslashes
+	within          uint64 // from a quote to before the next, as far as no backslash is behind it
 }
 
 // chunk is how many blocks are looked at at once: records seldom end where a chunk
@@ -66,18 +67,14 @@ func (m *marks) more() bool {
 	within := m.within
 	for k := range m.raw[:n] {
 		r := &m.raw[k]
-		quotes := r.quotes
+		quotes, in := r.quotes, r.within
 		if r.slashes|m.escaped != 0 {
 			quotes &^= m.behindSlashes(r.slashes)
+			in = quotes
+			for n := 1; n < 64; n *= 2 {
+				in ^= in << n
+			}
 		}
-		// Bits from an opening quote to before the closing one.
-		in := quotes
-		in ^= in << 1
-		in ^= in << 2
-		in ^= in << 4
-		in ^= in << 8
-		in ^= in << 16
-		in ^= in << 32
 		in ^= within
 		within = uint64(int64(in) >> 63)
 		m.quotes[k], m.brackets[k], m.bad[k] = quotes, r.brackets&^in, r.bad&^(in|quotes)

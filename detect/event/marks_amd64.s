@@ -33,6 +33,7 @@ TEXT ·markBlocks(SB), NOSPLIT, $0-24
 	VBROADCASTI128 lower<>(SB), Y13
 	VBROADCASTI128 upper<>(SB), Y14
 	VPXOR Y15, Y15, Y15
+	VPCMPEQB X9, X9, X9
 
 loop:
 	VMOVDQU (SI), Y0
@@ -45,6 +46,12 @@ loop:
 	SHLQ $32, BX
 	ORQ BX, AX
 	MOVQ AX, (DI)
+
+	// Multiplied by all ones, without carry, each bit becomes the parity of
+	// those up to it.
+	VMOVQ AX, X8
+	VPCLMULQDQ $0, X9, X8, X8
+	VMOVQ X8, 32(DI)
 
 	VPCMPEQB Y11, Y0, Y2
 	VPCMPEQB Y11, Y1, Y3
@@ -84,7 +91,7 @@ loop:
 	MOVQ AX, 24(DI)
 
 	ADDQ $64, SI
-	ADDQ $32, DI
+	ADDQ $40, DI
 	DECQ CX
 	JNZ loop
 

@@ -24,7 +24,7 @@ func TestMarkBlocks(t *testing.T) {
 			w := &want[at>>6]
 			switch {
 			case c == '"':
-				w.quotes, w.bad = bit, bit
+				w.quotes, w.bad, w.within = bit, bit, -bit
 			case c == '\\':
 				w.slashes, w.bad = bit, bit
 			case strings.IndexByte("{}[]", byte(c)) >= 0:
