@@ -219,7 +219,7 @@ func (e *Event) Scan(b []byte, i int) (int, error) {
 			member = next
 			m := &e.habits.members[member]
 			i += len(m.head)
-			k = m.child
+			k = int(m.child)
 			if i < len(b) && b[i] <= ' ' {
 				i = SkipSpace(b, i)
 			}
@@ -291,7 +291,7 @@ func (e *Event) skipMember(member int, b []byte, i int) (int, error) {
 	if member == 0 {
 		return SkipValue(b, i)
 	}
-	if end := e.habits.members[member].recall(b, i); end > 0 {
+	if end := e.habits.former[member].recall(b, i); end > 0 {
 		return end, nil
 	}
 	end, err := SkipValue(b, i)

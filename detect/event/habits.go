@@ -8,24 +8,29 @@ import "encoding/binary"
 // scan takes, and nothing else: a JSON string, object or array is never the
 // beginning of another, so text that is equal to a value ends where that ends.
 type habits struct {
-	members []habit // 0 is the beginning of a record
+	members []habit  // 0 is the beginning of a record
+	former  []values // by member
 	byName  map[string]int
 	held    int // bytes of values
 }
 
-// habit is one member.
+// habit is one member: one line of the processor's cache.
 type habit struct {
-	head  string // as it stands in records: "awsRegion":
-	child int    // of the schema's root, or −1
-	after [2]int // the members that came behind it last; 0 is none
+	begin, middle, end uint64   // the head's first eight bytes, those behind, the last
+	head               string   // as it stands in records: "awsRegion":
+	child              int32    // of the schema's root, or −1
+	after              [2]int32 // the members that came behind it last; 0 is none
+}
 
-	last   []byte // value, of values
-	long   bool   // its values are, mostly
-	values [][]byte
-	asked  int
-	met    int
-	rest   int // how often its values are not looked for
-	pause  int // the last rest
+// values are those that a member had.
+type values struct {
+	last  []byte // of texts
+	long  bool   // most are
+	texts [][]byte
+	asked int
+	met   int
+	rest  int // how often its values are not looked for
+	pause int // the last rest
 }
 
 // The bounds of what is remembered.
@@ -47,24 +52,33 @@ const habitTest, longestPause = 128, 1 << 16
 const looked, mixA, mixB, mixC = 80, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 // next returns the member that begins at b[0], if it is one that came behind
-// member at before, and 0 else.
+// member at, and 0 else.
 func (h *habits) next(at int, b []byte) int {
 	if len(h.members) == 0 {
 		return 0
 	}
 	after := &h.members[at].after
-	if n := after[0]; n > 0 {
-		if head := h.members[n].head; len(b) > len(head) && string(b[:len(head)]) == head {
-			return n
-		}
+	if n := after[0]; n > 0 && h.members[n].begins(b) {
+		return int(n)
 	}
-	if n := after[1]; n > 0 {
-		if head := h.members[n].head; len(b) > len(head) && string(b[:len(head)]) == head {
-			after[0], after[1] = n, after[0]
-			return n
-		}
+	if n := after[1]; n > 0 && h.members[n].begins(b) {
+		after[0], after[1] = n, after[0]
+		return int(n)
 	}
 	return 0
+}
+
+// Heads of so many bytes are compared eight bytes at a time. Nearly all have.
+const leastWords, mostWords = 8, 24
+
+// begins reports whether the member begins at b[0].
+func (m *habit) begins(b []byte) bool {
+	n := len(m.head)
+	if len(b) < mostWords || n < leastWords || n > mostWords {
+		return len(b) > n && string(b[:n]) == m.head
+	}
+	return binary.LittleEndian.Uint64(b) == m.begin && binary.LittleEndian.Uint64(b[n-8:]) == m.end &&
+		binary.LittleEndian.Uint64(b[min(8, n-8):]) == m.middle
 }
 
 // learn remembers that the member whose name, quotes and colon are head came
@@ -76,21 +90,25 @@ func (h *habits) learn(at int, head []byte, child int) int {
 			return 0
 		}
 		if h.byName == nil {
-			h.byName, h.members = map[string]int{}, make([]habit, 1, maxHabits)
+			h.byName, h.members, h.former = map[string]int{}, make([]habit, 1, maxHabits), make([]values, 1, maxHabits)
+		}
+		m := habit{head: string(head), child: int32(child)}
+		if last := len(head) - 8; last >= 0 {
+			m.begin, m.middle, m.end = binary.LittleEndian.Uint64(head), binary.LittleEndian.Uint64(head[min(8, last):]), binary.LittleEndian.Uint64(head[last:])
 		}
 		n = len(h.members)
-		h.members = append(h.members, habit{head: string(head), child: child})
-		h.byName[h.members[n].head] = n
+		h.members, h.former = append(h.members, m), append(h.former, values{})
+		h.byName[m.head] = n
 	}
-	if after := &h.members[at].after; after[0] != n {
-		after[0], after[1] = n, after[0]
+	if after := &h.members[at].after; after[0] != int32(n) {
+		after[0], after[1] = int32(n), after[0]
 	}
 	return n
 }
 
 // recall returns the index after the value at b[i] of a member, where it is equal
 // to a former one, and 0 else.
-func (m *habit) recall(b []byte, i int) int {
+func (m *values) recall(b []byte, i int) int {
 	if m.rest > 0 || i+looked > len(b) {
 		return 0
 	}
@@ -103,7 +121,7 @@ func (m *habit) recall(b []byte, i int) int {
 	}
 	end := i + len(v)
 	if end >= len(b) || string(b[i:end]) != string(v) {
-		if v = m.values[m.place(b, i)]; len(v) == 0 {
+		if v = m.texts[m.place(b, i)]; len(v) == 0 {
 			return 0
 		}
 		if end = i + len(v); end >= len(b) || string(b[i:end]) != string(v) {
@@ -119,7 +137,7 @@ func (m *habit) recall(b []byte, i int) int {
 }
 
 // test lets a member rest whose values do not come again, longer each time.
-func (m *habit) test() {
+func (m *values) test() {
 	if m.met < habitTest/8 {
 		m.pause = min(max(habitTest, 2*m.pause), longestPause)
 		m.rest = m.pause
@@ -131,7 +149,7 @@ func (m *habit) test() {
 
 // remember remembers the value at b[i:end] of a member.
 func (h *habits) remember(n int, b []byte, i, end int) {
-	m := &h.members[n]
+	m := &h.former[n]
 	if m.rest > 0 {
 		m.rest--
 		return
@@ -139,11 +157,11 @@ func (h *habits) remember(n int, b []byte, i, end int) {
 	if i+looked > len(b) || end-i > longestHeld {
 		return
 	}
-	if m.values == nil {
+	if m.texts == nil {
 		m.long = end-i > longFrom
-		m.values = make([][]byte, 1<<m.bits())
+		m.texts = make([][]byte, 1<<m.bits())
 	}
-	v := &m.values[m.place(b, i)]
+	v := &m.texts[m.place(b, i)]
 	if end-i > cap(*v) {
 		h.held += end - i
 		*v = make([]byte, 0, end-i)
@@ -152,13 +170,13 @@ func (h *habits) remember(n int, b []byte, i, end int) {
 	m.last = *v
 	if h.held > maxHeld {
 		h.held = 0
-		for i := range h.members {
-			h.members[i].values, h.members[i].last = nil, nil
+		for i := range h.former {
+			h.former[i].texts, h.former[i].last = nil, nil
 		}
 	}
 }
 
-func (m *habit) bits() int {
+func (m *values) bits() int {
 	if m.long {
 		return longBits
 	}
@@ -167,7 +185,7 @@ func (m *habit) bits() int {
 
 // place returns where in the table a value that begins at b[i] would be. It looks
 // at bytes in which values of one member differ, and may look at some behind them.
-func (m *habit) place(b []byte, i int) uint64 {
+func (m *values) place(b []byte, i int) uint64 {
 	b = b[i : i+looked]
 	x := binary.LittleEndian.Uint64(b[3:]) * mixA
 	if !m.long {
