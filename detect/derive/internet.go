@@ -1,6 +1,7 @@
 package derive
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -39,7 +40,10 @@ func (d direction) rules(e *event.Event) []opening {
 		return nil
 	}
 	if !r.haveOpen {
-		r.haveOpen, r.rules = true, openings(r)
+		r.haveOpen = true
+		if mayBeBroad(r.request.text) || mayBeBroad(r.response.text) {
+			r.rules = openings(r)
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(r.rules), func(o opening) bool { return !o.in && !d.out || !o.out && d.out })
 }
@@ -218,6 +222,24 @@ func port(s string) int {
 		return -1
 	}
 	return n
+}
+
+// mayBeBroad reports whether a range that is broad can stand in a text: most rules
+// of a day let in few addresses, and are not read.
+func mayBeBroad(text []byte) bool {
+	if bytes.IndexByte(text, '\\') >= 0 {
+		return true // an escape may hide it
+	}
+	for {
+		i := bytes.IndexByte(text, '/')
+		if i < 0 || i+1 == len(text) {
+			return false
+		}
+		text = text[i+1:]
+		if c := text[0]; c >= '0' && c <= '0'+broad && (len(text) == 1 || text[1] < '0' || text[1] > '9') {
+			return true
+		}
+	}
 }
 
 func isBroad(cidr string) bool {

@@ -52,6 +52,7 @@ func TestInternet(t *testing.T) {
 		{"a large network is a network", "ec2", ingress, authorize(permission("tcp", 22, 22, "10.0.0.0/8")), "", "", "", ""},
 		{"a sixteenth is the internet, a thirty-second is not", "ec2", ingress, authorize(permission("tcp", 22, 22, "16.0.0.0/4"), permission("tcp", 23, 23, "16.0.0.0/5")), "", "22", "", "16.0.0.0/4"},
 		{"the open port is not that of the closed rule beside it", "ec2", ingress, authorize(permission("tcp", 443, 443, "0.0.0.0/0"), permission("tcp", 3306, 3306, "10.0.1.0/24")), "", "443", "", "0.0.0.0/0"},
+		{"an escaped slash", "ec2", ingress, authorize(`{"ipProtocol":"tcp","fromPort":22,"toPort":22,"ipRanges":{"items":[{"cidrIp":"0.0.0.0\/0"}]}}`), "", "22", "", "0.0.0.0/0"},
 		{"several rules", "ec2", ingress, authorize(permission("tcp", 443, 443, "0.0.0.0/0"), permission("tcp", 80, 81, "::/0"), permission("udp", 81, 82, "0.0.0.0/0")), "", "80-82 443", "", "0.0.0.0/0 ::/0"},
 		{"every protocol is every port", "ec2", ingress, authorize(permission("-1", nil, nil, "0.0.0.0/0")), "", "0-65535", "true", "0.0.0.0/0"},
 		{"every protocol, whatever the ports say", "ec2", ingress, authorize(permission("-1", -1, -1, "0.0.0.0/0")), "", "0-65535", "true", "0.0.0.0/0"},

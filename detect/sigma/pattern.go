@@ -2,6 +2,8 @@ package sigma
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -179,15 +181,35 @@ func matchTokens(tokens []token, text []byte) bool {
 
 // fold appends text in lower case to dst.
 func fold(dst, text []byte) []byte {
-	for i, c := range text {
+	n := len(dst)
+	dst = slices.Grow(dst, len(text))[:n+len(text)]
+	out, i := dst[n:], 0
+	for ; i+8 <= len(text); i += 8 {
+		w := binary.LittleEndian.Uint64(text[i:])
+		if w&tops != 0 {
+			return append(dst[:n+i], bytes.ToLower(text[i:])...)
+		}
+		// The top bit of a byte of which one sum is beyond A and the other is not
+		// beyond Z.
+		capitals := ((w + fromA) ^ (w + fromZ)) & tops
+		binary.LittleEndian.PutUint64(out[i:], w|capitals>>2)
+	}
+	for ; i < len(text); i++ {
+		c := text[i]
 		switch {
 		case c >= utf8.RuneSelf:
-			return append(dst, bytes.ToLower(text[i:])...)
+			return append(dst[:n+i], bytes.ToLower(text[i:])...)
 		case c >= 'A' && c <= 'Z':
-			dst = append(dst, c|0x20)
-		default:
-			dst = append(dst, c)
+			c |= 0x20
 		}
+		out[i] = c
 	}
 	return dst
 }
+
+// For eight bytes at a time: what lifts A, and what is behind Z, to the top bit.
+const (
+	tops  = 0x8080808080808080
+	fromA = 0x0101010101010101 * (0x80 - 'A')
+	fromZ = 0x0101010101010101 * (0x80 - 'Z' - 1)
+)

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -37,5 +38,25 @@ func TestWordSet(t *testing.T) {
 	}
 	if found < 1000 {
 		t.Fatalf("only %d texts hold a word", found)
+	}
+}
+
+// Lower case is that of bytes.ToLower, whatever letter stands where.
+func TestFold(t *testing.T) {
+	check := func(text []byte) {
+		t.Helper()
+		if got, want := fold([]byte("X"), text), append([]byte("X"), bytes.ToLower(text)...); !bytes.Equal(got, want) {
+			t.Fatalf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+	for c := range 256 {
+		for at := range 20 {
+			text := []byte("aA@[`{zZ aA@[`{zZ aA")
+			text[at] = byte(c)
+			check(text)
+		}
+	}
+	for _, s := range []string{"", "A", "ÀBCDEFGHIÉ", "ABCDEFGHÀÉİ", "K\xff\xc3(", strings.Repeat("AbC1", 9) + "É" + strings.Repeat("X", 9)} {
+		check([]byte(s))
 	}
 }
