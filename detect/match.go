@@ -52,7 +52,7 @@ type describer struct {
 	ref, actor, source, reason string
 	refs                       []string // ref alone
 	time                       time.Time
-	resource                   finding.Resource
+	resource, last             finding.Resource // last: for again
 	context                    *sigma.Context // nil where it has none
 	common                     *common        // of the context
 }
@@ -352,12 +352,16 @@ func (d *describer) resourceOf(e *event.Event) finding.Resource {
 	a := &d.arena
 	var res finding.Resource
 	if e.Kind == event.CloudTrail {
-		res.Account = cmp.Or(a.Clip(e.Text(event.SlotAccount), maxText), a.Clip(e.Text(event.SlotIdentityAccount), maxText))
-		res.Region = a.Clip(e.Text(event.SlotRegion), maxText)
+		account := e.Text(event.SlotAccount)
+		if len(account) == 0 {
+			account = e.Text(event.SlotIdentityAccount)
+		}
+		res.Account = d.again(&d.last.Account, account)
+		res.Region = d.again(&d.last.Region, e.Text(event.SlotRegion))
 		if v := d.arn[0].text(e); len(v) > 0 {
 			res.ARN = a.Clip(v, maxText)
 			res.ID = res.ARN
-			res.Type = cmp.Or(a.Clip(d.arn[1].text(e), maxText), "AWS::Resource")
+			res.Type = cmp.Or(d.again(&d.last.Type, d.arn[1].text(e)), "AWS::Resource")
 			if parsed, err := arn.Parse(res.ARN); err == nil {
 				res.ID = parsed.ResourceID()
 			}
@@ -387,6 +391,14 @@ func (d *describer) resourceOf(e *event.Event) finding.Resource {
 	}
 	res.Type, res.ID = "AWS::Account", cmp.Or(res.Account, "-")
 	return res
+}
+
+// again returns a copy of text, which is mostly what it was for the event before.
+func (d *describer) again(last *string, text []byte) string {
+	if string(text) != *last {
+		*last = d.arena.Clip(text, maxText)
+	}
+	return *last
 }
 
 func otherResource(e *event.Event) (typ, id string) {
