@@ -225,7 +225,7 @@ func (w *worker) event(e *event.Event) error {
 		w.matches = make([]Match, 0, max(64, len(w.hits))) // the former is the consumer's
 	}
 	for _, r := range w.hits {
-		h.observations = w.engine.AppendObservations(h.observations, r, e)
+		h.observations = w.engine.AppendObservations(h.observations, r, e, w.matcher.Context())
 		if r.Silent() {
 			continue
 		}

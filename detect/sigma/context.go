@@ -31,6 +31,8 @@ type Context struct {
 	rules   []candidate
 	known   []bool // of all contexts of a Matcher
 	held    []held
+	groups  []groupIn // of correlations
+	actor   string    // of observations
 }
 
 // held is what one user keeps with a context.

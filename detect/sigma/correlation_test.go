@@ -57,7 +57,7 @@ func correlate(t testing.TB, rules string, events ...string) []string {
 			if !r.Silent() {
 				out = append(out, r.Key())
 			}
-			for _, o := range g.AppendObservations(nil, r, e) {
+			for _, o := range g.AppendObservations(nil, r, e, nil) {
 				c.Add(o)
 			}
 		})
@@ -180,7 +180,7 @@ func TestArrays(t *testing.T) {
 					t.Fatal(err)
 				}
 				m.Match(e, func(r *sigma.Rule) {
-					for _, o := range g.AppendObservations(nil, r, e) {
+					for _, o := range g.AppendObservations(nil, r, e, nil) {
 						k.Add(o)
 					}
 				})
@@ -218,7 +218,7 @@ func TestManyElements(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := g.NewCorrelator()
-	for _, o := range g.AppendObservations(nil, g.Find("any"), e) {
+	for _, o := range g.AppendObservations(nil, g.Find("any"), e, nil) {
 		k.Add(o)
 	}
 	if got := k.Finish(); len(got) != 1 || got[0].Value != 1000 {
@@ -243,7 +243,7 @@ func TestObserveAllocations(t *testing.T) {
 	dst := make([]sigma.Observation, 0, 8)
 	for name, most := range map[string]float64{"login": 0, "failed": 3} { // group, id and actor
 		r := g.Find(name)
-		if n := testing.AllocsPerRun(100, func() { dst = g.AppendObservations(dst[:0], r, e) }); n > most {
+		if n := testing.AllocsPerRun(100, func() { dst = g.AppendObservations(dst[:0], r, e, nil) }); n > most {
 			t.Errorf("%s: %g allocations, want %g", name, n, most)
 		}
 	}

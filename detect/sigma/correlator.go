@@ -71,8 +71,9 @@ type counted struct {
 
 // AppendObservations appends to dst what the engine's correlations need to know of
 // a match: nothing, without an allocation, for a rule that no correlation refers
-// to. Events without a time or without one of the group-by fields take no part.
-func (g *Engine) AppendObservations(dst []Observation, r *Rule, e *event.Event) []Observation {
+// to. Events without a time or without one of the group-by fields take no part. The
+// context is the event's, nil where it has none.
+func (g *Engine) AppendObservations(dst []Observation, r *Rule, e *event.Event, in *Context) []Observation {
 	if len(r.counted) == 0 {
 		return dst
 	}
@@ -86,16 +87,51 @@ func (g *Engine) AppendObservations(dst []Observation, r *Rule, e *event.Event) 
 		f := &c.feeds[k.as]
 		o := Observation{correlation: k.by, rule: k.as, time: t.UnixMilli()}
 		var ok bool
-		if o.group, ok = groupOf(e, f.groupAt); !ok || !o.count(c, e, f.valuesAt) {
+		if o.group, ok = in.groupOf(e, f); !ok || !o.count(c, e, f.valuesAt) {
 			continue
 		}
 		if ref == "" {
-			ref, actor = e.Ref(), event.Short(e.Actor())
+			ref, actor = e.Ref(), in.actorOf(e)
 		}
 		o.ref, o.actor, o.carry = ref, actor, texts(e, f.carryAt)
 		dst = append(dst, o)
 	}
 	return dst
+}
+
+// groupIn is the group that all events of a context belong to.
+type groupIn struct {
+	of    *feed
+	group string
+	ok    bool
+}
+
+// groupOf is groupOf, once for all events of the context where that knows the fields.
+func (c *Context) groupOf(e *event.Event, f *feed) (string, bool) {
+	if c == nil {
+		return groupOf(e, f.groupAt)
+	}
+	for i := range c.groups {
+		if g := &c.groups[i]; g.of == f {
+			return g.group, g.ok
+		}
+	}
+	group, ok := groupOf(e, f.groupAt)
+	if !slices.ContainsFunc(f.groupAt, func(s event.Slot) bool { return !c.Knows(s) }) {
+		c.groups = append(c.groups, groupIn{f, group, ok})
+	}
+	return group, ok
+}
+
+// actorOf is the event's actor, which the context knows.
+func (c *Context) actorOf(e *event.Event) string {
+	if c == nil {
+		return event.Short(e.Actor())
+	}
+	if c.actor == "" {
+		c.actor = event.Short(e.Actor())
+	}
+	return c.actor
 }
 
 // groupOf joins the values of the group-by fields; of an array the first counts.

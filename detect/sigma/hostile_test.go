@@ -84,7 +84,7 @@ level: high
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range engine.AppendObservations(nil, base, e) {
+		for _, o := range engine.AppendObservations(nil, base, e, nil) {
 			c.Add(o)
 		}
 	}

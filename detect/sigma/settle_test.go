@@ -81,7 +81,7 @@ func TestSettle(t *testing.T) {
 			}
 			for _, r := range g.Rules()[:2] {
 				if g.Matcher().Matches(r, e) {
-					for _, o := range g.AppendObservations(nil, r, e) {
+					for _, o := range g.AppendObservations(nil, r, e, nil) {
 						take(c.Add(o))
 					}
 				}
