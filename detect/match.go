@@ -53,8 +53,8 @@ type describer struct {
 	refs                       []string // ref alone
 	time                       time.Time
 	resource, last             finding.Resource // last: for again
-	context                    *sigma.Context // nil where it has none
-	common                     *common        // of the context
+	context                    *sigma.Context   // nil where it has none
+	common                     *common          // of the context
 }
 
 // common is what the findings of a context have in common.

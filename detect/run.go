@@ -21,9 +21,10 @@ type Options struct {
 	// Bare, if set, names rules whose matches need no finding.
 	Bare func(*sigma.Rule) bool
 	// Keep, if set, is called once for every worker; the function it returns is
-	// called with each event that rules match, and what that returns is the
-	// Match.Kept of them all. The event is valid until it returns.
-	Keep func() func(e *event.Event, matched []*sigma.Rule) any
+	// called with each event that rules match and its context, nil where that has
+	// none, and what it returns is the Match.Kept of them all. The event is valid
+	// until it returns.
+	Keep func() func(e *event.Event, matched []*sigma.Rule, in *sigma.Context) any
 	// Gather, if set, is called once for every worker, whose events the Gatherer
 	// then takes.
 	Gather func() Gatherer
@@ -158,7 +159,7 @@ type worker struct {
 	reader    *logs.Reader
 	matcher   *sigma.Matcher
 	describer *describer
-	keep      func(*event.Event, []*sigma.Rule) any
+	keep      func(*event.Event, []*sigma.Rule, *sigma.Context) any
 	events    int64
 	gatherer  Gatherer
 	seed      maphash.Seed
@@ -219,21 +220,22 @@ func (w *worker) event(e *event.Event) error {
 		return nil
 	}
 	h := hit{id: w.identity(e), offset: e.Offset}
+	in := w.matcher.Context()
 	var kept any
 	begun, n := false, 0
 	if cap(w.matches)-len(w.matches) < len(w.hits) {
 		w.matches = make([]Match, 0, max(64, len(w.hits))) // the former is the consumer's
 	}
 	for _, r := range w.hits {
-		h.observations = w.engine.AppendObservations(h.observations, r, e, w.matcher.Context())
+		h.observations = w.engine.AppendObservations(h.observations, r, e, in)
 		if r.Silent() {
 			continue
 		}
 		if !begun {
 			begun = true
-			w.describer.begin(e, w.matcher.Context())
+			w.describer.begin(e, in)
 			if w.keep != nil {
-				kept = w.keep(e, w.hits)
+				kept = w.keep(e, w.hits, in)
 			}
 		}
 		m := Match{Rule: r, Source: w.describer.source, Kept: kept}

@@ -166,11 +166,16 @@ func (c *Correlator) Add(m *detect.Match) {
 	k := stepKey{rule: r, typ: f.Resource.Type, id: f.Resource.ID}
 	var made *change
 	if seen != nil {
-		if known := c.callers[seen.who.hash(c.seed)]; known == nil && !c.room(r) {
-			r.dropped++ // a new caller has no step yet
-			return
+		if seen.known == nil {
+			if known := c.callers[seen.who.hash(c.seed)]; known == nil && !c.room(r) {
+				r.dropped++ // a new caller has no step yet
+				return
+			}
+			if k.who = c.intern(&seen.who); k.who != &seen.who {
+				seen.known = k.who
+			}
 		}
-		k.who, k.source, k.err, made = c.intern(&seen.who), seen.source, seen.err, seen.change
+		k.who, k.source, k.err, made = cmp.Or(seen.known, &seen.who), seen.source, seen.err, seen.change
 	} else {
 		k.who = c.named(f)
 	}

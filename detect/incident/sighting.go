@@ -3,6 +3,7 @@ package incident
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/sigma"
@@ -14,6 +15,7 @@ type sighting struct {
 	source, err string
 	change      *change // where somebody judges changes
 	handed      *handed // of LinkRule
+	known       *who    // the Correlator's own copy of who, once it has one
 }
 
 // The fields that callers are told by, beside those of every schema.
@@ -31,9 +33,9 @@ func Fields() []string {
 }
 
 // Keep keeps of events what the Correlator needs. It is for detect.Options.Keep.
-func (c *Correlator) Keep() func(*event.Event, []*sigma.Rule) any {
+func (c *Correlator) Keep() func(*event.Event, []*sigma.Rule, *sigma.Context) any {
 	k := &keeper{changes: c.opt.Judge != nil}
-	return func(e *event.Event, matched []*sigma.Rule) any { return k.keep(e, matched) }
+	return func(e *event.Event, matched []*sigma.Rule, in *sigma.Context) any { return k.keep(e, matched, in) }
 }
 
 type keeper struct {
@@ -43,18 +45,37 @@ type keeper struct {
 	slots   [4]event.Slot // of Fields; −1 where the schema lacks one
 }
 
-func (k *keeper) keep(e *event.Event, matched []*sigma.Rule) *sighting {
+func (k *keeper) keep(e *event.Event, matched []*sigma.Rule, in *sigma.Context) *sighting {
+	linked := slices.ContainsFunc(matched, func(r *sigma.Rule) bool { return r.Name == LinkRuleName })
+	whole := in != nil && !linked && !k.changes // the context knows all of it
+	if whole {
+		if s, ok := in.Held(k).(*sighting); ok {
+			return s
+		}
+	}
+	s := k.sighting(e)
+	if k.changes {
+		s.change = changeOf(e)
+	}
+	if linked {
+		s.handed = handedOut(e)
+	}
+	// But for the account that the record names where the identity does not.
+	if whole && len(e.Text(event.SlotIdentityAccount)) > 0 && len(e.Text(event.SlotIdentityARN)) > 0 {
+		s.who = *s.who.clone()
+		s.source, s.err = strings.Clone(s.source), strings.Clone(s.err)
+		in.Hold(k, s)
+	}
+	return s
+}
+
+// sighting is who called, from where, and how it was answered.
+func (k *keeper) sighting(e *event.Event) *sighting {
 	s := &sighting{who: k.caller(e)}
 	if e.Kind == event.CloudTrail {
 		s.source, s.err = k.text(e, event.SlotIP), k.text(e, event.SlotError)
 	} else {
 		s.source, s.err = clip(e.SourceIP()), clip(e.ErrorCode())
-	}
-	if k.changes {
-		s.change = changeOf(e)
-	}
-	if slices.ContainsFunc(matched, func(r *sigma.Rule) bool { return r.Name == LinkRuleName }) {
-		s.handed = handedOut(e)
 	}
 	return s
 }
