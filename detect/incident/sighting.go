@@ -29,6 +29,12 @@ const (
 // Fields returns the fields that Keep reads of every event: give them to
 // sigma.Compile as Options.Fields, and they are read quickly.
 func Fields() []string {
+	return append(callerFields(), "responseElements.assumedRoleUser.arn", "responseElements.assumedRoleUser.assumedRoleId",
+		"responseElements.federatedUser.arn", "responseElements.credentials.accessKeyId", "responseElements.accessKey.accessKeyId",
+		"responseElements.credentialSet.credentials.accessKeyId")
+}
+
+func callerFields() []string {
 	return []string{fieldSourceIdentity, fieldFederated, fieldProvider, fieldOnBehalfOf}
 }
 
@@ -42,7 +48,7 @@ type keeper struct {
 	arena   event.Arena
 	changes bool
 	schema  *event.Schema
-	slots   [4]event.Slot // of Fields; −1 where the schema lacks one
+	slots   [4]event.Slot // of callerFields; −1 where the schema lacks one
 }
 
 func (k *keeper) keep(e *event.Event, matched []*sigma.Rule, in *sigma.Context) *sighting {
@@ -84,11 +90,11 @@ func (k *keeper) text(e *event.Event, s event.Slot) string {
 	return k.arena.Clip(e.Text(s), maxText)
 }
 
-// more reads one of Fields.
+// more reads one of callerFields.
 func (k *keeper) more(e *event.Event, i int) string {
 	if k.schema != e.Schema() {
 		k.schema = e.Schema()
-		for i, path := range Fields() {
+		for i, path := range callerFields() {
 			k.slots[i] = -1
 			if s, ok := k.schema.Slot(path); ok {
 				k.slots[i] = s
@@ -96,7 +102,7 @@ func (k *keeper) more(e *event.Event, i int) string {
 		}
 	}
 	if k.slots[i] < 0 {
-		return clip(e.Get(Fields()[i]))
+		return clip(e.Get(callerFields()[i]))
 	}
 	return k.text(e, k.slots[i])
 }
