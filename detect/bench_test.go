@@ -112,22 +112,15 @@ func recorded(b *testing.B) [][]byte {
 	return [][]byte{out.Bytes()}
 }
 
-// BenchmarkDetect prints events a second, MB/s of decompressed logs, the ratio
-// to gunzip alone of the same bytes, how many events a second gunzip alone would
-// give, and the peak of the heap.
+// BenchmarkDetect prints events a second, of all passes and of the fastest, MB/s of
+// decompressed logs, the ratio to gunzip alone of the same bytes, how many events a
+// second gunzip alone would give, and the peak of the heap.
 func BenchmarkDetect(b *testing.B) {
 	engine := allRules(b)
 	for _, set := range []struct {
 		name  string
 		files [][]byte
 	}{{"generated", corpus(100_000, 2000, 400)}, {"crowd", corpus(100_000, 2000, 0)}, {"recorded", recorded(b)}, {"invictus", sharedFiles(b)}} {
-		gunzip(b, set.files)
-		start := cpuSeconds()
-		size := gunzip(b, set.files)
-		for size < 300e6 {
-			size += gunzip(b, set.files)
-		}
-		alone := (cpuSeconds() - start) / float64(size)
 		for _, workers := range []int{1, 2} {
 			b.Run(set.name+"/"+string(rune('0'+workers))+"-core", func(b *testing.B) {
 				before := runtime.GOMAXPROCS(workers)
@@ -137,24 +130,35 @@ func BenchmarkDetect(b *testing.B) {
 				stop := watchHeap(&peak)
 				sources := sourcesOf(set.files)
 				var events, bytesIn, matches int64
+				var cpu, gzip, fastest float64
 				b.ResetTimer()
-				cpu := cpuSeconds()
 				for range b.N {
+					// Gunzip alone and detection take turns, so that both have
+					// the same of what else the machine does.
+					b.StopTimer()
+					start := cpuSeconds()
+					gunzip(b, set.files)
+					begun := cpuSeconds()
+					gzip += begun - start
+					b.StartTimer()
 					stats, err := detect.Run(context.Background(), sources, engine, detect.Options{Workers: workers}, func(*detect.Match) error { return nil })
 					if err != nil {
 						b.Fatal(err)
 					}
 					events, bytesIn, matches = events+stats.Events, bytesIn+stats.Bytes, matches+stats.Matches
+					took := cpuSeconds() - begun
+					cpu += took
+					fastest = max(fastest, float64(stats.Events)/took)
 				}
 				b.StopTimer()
 				stop()
 				sec := b.Elapsed().Seconds()
-				cpu = cpuSeconds() - cpu
 				b.ReportMetric(float64(events)/sec, "events/s")
 				b.ReportMetric(float64(bytesIn)/sec/1e6, "MB/s")
 				b.ReportMetric(float64(events)/cpu, "events/cpu-s")
-				b.ReportMetric(cpu/(alone*float64(bytesIn)), "x-gunzip-cpu")
-				b.ReportMetric(float64(events)/(alone*float64(bytesIn)), "gunzip-events/cpu-s")
+				b.ReportMetric(fastest, "fastest-events/cpu-s")
+				b.ReportMetric(cpu/gzip, "x-gunzip-cpu")
+				b.ReportMetric(float64(events)/gzip, "gunzip-events/cpu-s")
 				b.ReportMetric(float64(matches)/float64(events), "matches/event")
 				b.ReportMetric(float64(peak.Load())/(1<<20), "peak-MB")
 				b.ReportMetric(0, "ns/op")
