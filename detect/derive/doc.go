@@ -35,7 +35,7 @@ func Fields() []Field {
 		{"bartizan.internet.outbound.all", "`true`: the call lets everything out to the internet", false, outbound.all},
 		{"bartizan.internet.outbound.range", "the ranges of addresses of prefix length 0 to 4 that the call lets traffic out to", false, outbound.ranges},
 
-		{"bartizan.request.account", "each account, other than the record's own, that an ARN in the request parameters names", false, requestAccounts},
+		{"bartizan.request.account", "each account, other than the record's own, that the request parameters name: in an ARN, or as twelve digits in a member called after an account, a principal or a registry", false, requestAccounts},
 		{"bartizan.policy.account", "each account, other than the record's own, that a policy in the request lets in: by a Principal, or by a condition on the caller's account where the Principal is `*`; not where the conditions or a Deny take it out again", false, accounts},
 		{"bartizan.policy.account.action", "the actions that these accounts are given, as they are written, in lower case; those of NotAction with `not ` before them", false, accountActions},
 		{"bartizan.policy.account.withoutExternalId", "those of these accounts that need no external id", false, withoutExternalID},

@@ -222,15 +222,16 @@ func textList(v any) []string {
 	return nil
 }
 
-// requestAccounts are the foreign accounts in the ARNs of the request.
+// requestAccounts are the foreign accounts that the request names: in ARNs, and as
+// twelve digits where the member says that it is an account.
 func requestAccounts(e *event.Event) []event.Value {
 	r := of(e)
 	if r == nil {
 		return nil
 	}
 	seen := map[string]bool{}
-	eachText(r.request.object(), 0, func(s string) {
-		if strings.HasPrefix(s, "arn:") && len(seen) < maxNames {
+	eachText("", r.request.object(), 0, func(name, s string) {
+		if len(seen) < maxNames && (strings.HasPrefix(s, "arn:") || namesAccount(name)) {
 			if a := accountOf(s); a != "" && a != r.account {
 				seen[a] = true
 			}
@@ -239,21 +240,28 @@ func requestAccounts(e *event.Event) []event.Value {
 	return distinct(slices.Collect(maps.Keys(seen)))
 }
 
-// eachText calls visit for every text below a value.
-func eachText(v any, depth int, visit func(string)) {
+// namesAccount reports whether the values of a member are accounts, or can be.
+func namesAccount(name string) bool {
+	name = strings.ToLower(name)
+	return strings.Contains(name, "account") || strings.Contains(name, "principal") || name == "registryid"
+}
+
+// eachText calls visit for every text below a value, with the name of the member
+// that it is the value of, or is in the list of.
+func eachText(name string, v any, depth int, visit func(name, text string)) {
 	switch v := v.(type) {
 	case string:
-		visit(v)
+		visit(name, v)
 	case []any:
 		for _, e := range v {
 			if depth < maxDepth {
-				eachText(e, depth+1, visit)
+				eachText(name, e, depth+1, visit)
 			}
 		}
 	case map[string]any:
-		for _, e := range v {
+		for name, e := range v {
 			if depth < maxDepth {
-				eachText(e, depth+1, visit)
+				eachText(name, e, depth+1, visit)
 			}
 		}
 	}

@@ -237,12 +237,15 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// Foreign accounts in the ARNs of a request.
+// Foreign accounts that a request names.
 func TestRequest(t *testing.T) {
 	for _, c := range []struct{ rule, request, want string }{
 		{"another account", `{"targets":[{"id":"1","arn":"arn:aws:sqs:eu-west-1:` + stranger + `:q"},{"id":"2","arn":"arn:aws:sqs:eu-west-1:` + own + `:q"}]}`, stranger},
 		{"the own account", `{"targets":[{"arn":"arn:aws:sqs:eu-west-1:` + own + `:q"}]}`, ""},
 		{"an ARN without an account", `{"a":"arn:aws:s3:::b","b":"arn:aws:iam::aws:policy/x"}`, ""},
+		{"a member for accounts", `{"rules":[{"destinations":[{"registryId":"` + stranger + `"},{"registryId":"` + own + `"}]}]}`, stranger},
+		{"a list of principals", `{"principals":["` + own + `","` + other + `","arn:aws:iam::` + stranger + `:role/r","me"]}`, strings.Join([]string{min(stranger, other), max(stranger, other)}, " ")},
+		{"an account that is no text", `{"accountId":["` + stranger[:11] + `",{"x":"` + stranger + `"}]}`, ""},
 		{"an id that is no ARN", `{"a":"` + stranger + `","b":"see arn:aws:sqs:eu-west-1:` + stranger + `:q"}`, ""},
 	} {
 		e := parse(t, call("events", "PutTargets", c.request, ""))
