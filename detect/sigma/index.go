@@ -85,14 +85,9 @@ func newIndex(g *Engine) *index {
 }
 
 // candidates returns the rules that can match the matcher's event, in order.
-func (x *index) candidates(m *Matcher) []*Rule { return x.descend(m, len(x.dimensions)) }
-
-// first returns the rules that the event's source and name leave.
-func (x *index) first(m *Matcher) []*Rule { return x.descend(m, 1) }
-
-func (x *index) descend(m *Matcher, dimensions int) []*Rule {
+func (x *index) candidates(m *Matcher) []*Rule {
 	b := x.root
-	for b.dimension < dimensions {
+	for b.dimension < len(x.dimensions) {
 		slots := x.dimensions[b.dimension]
 		if !x.read(m, slots) {
 			break
