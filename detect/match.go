@@ -132,7 +132,7 @@ func (d *describer) begin(e *event.Event, c *sigma.Context) {
 		return
 	}
 	d.callOf(e)
-	if c != nil {
+	if c != nil && !e.Cut() {
 		d.common = &common{actor: strings.Clone(d.actor), source: strings.Clone(d.source), reason: strings.Clone(d.reason)}
 		c.Hold(d, d.common)
 	}
@@ -202,7 +202,7 @@ func (d *describer) evidenceOf(m *sigma.Matcher, r *sigma.Rule, e *event.Event, 
 		}
 	}
 	evidence := d.evidence[from:len(d.evidence):len(d.evidence)]
-	if d.common != nil && d.settled(r, parts) {
+	if d.common != nil && d.settled(r, parts) && !e.Cut() {
 		own := slices.Clip(slices.Clone(evidence))
 		for i := range own {
 			own[i].Value = strings.Clone(own[i].Value.(string))

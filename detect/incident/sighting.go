@@ -67,7 +67,7 @@ func (k *keeper) keep(e *event.Event, matched []*sigma.Rule, in *sigma.Context) 
 		s.handed = handedOut(e)
 	}
 	// But for the account that the record names where the identity does not.
-	if whole && len(e.Text(event.SlotIdentityAccount)) > 0 && len(e.Text(event.SlotIdentityARN)) > 0 {
+	if whole && len(e.Text(event.SlotIdentityAccount)) > 0 && len(e.Text(event.SlotIdentityARN)) > 0 && !e.Cut() {
 		s.who = *s.who.clone()
 		s.source, s.err = strings.Clone(s.source), strings.Clone(s.err)
 		in.Hold(k, s)

@@ -117,7 +117,7 @@ func (c *Context) groupOf(e *event.Event, f *feed) (string, bool) {
 		}
 	}
 	group, ok := groupOf(e, f.groupAt)
-	if !slices.ContainsFunc(f.groupAt, func(s event.Slot) bool { return !c.Knows(s) }) {
+	if !e.Cut() && !slices.ContainsFunc(f.groupAt, func(s event.Slot) bool { return !c.Knows(s) }) {
 		c.groups = append(c.groups, groupIn{f, group, ok})
 	}
 	return group, ok
@@ -125,7 +125,7 @@ func (c *Context) groupOf(e *event.Event, f *feed) (string, bool) {
 
 // actorOf is the event's actor, which the context knows.
 func (c *Context) actorOf(e *event.Event) string {
-	if c == nil {
+	if c == nil || c.actor == "" && e.Cut() {
 		return event.Short(e.Actor())
 	}
 	if c.actor == "" {
