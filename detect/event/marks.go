@@ -109,14 +109,12 @@ func (m *marks) skip(i int) (int, error) {
 	case '{', '[':
 		return m.skipNested(i)
 	case 't', 'n':
-		if end := i + 4; end < len(m.b) && (string(m.b[i:end]) == "true" || string(m.b[i:end]) == "null") && !letter(m.b[end]) {
+		if end := i + 4; end < len(m.b) && (m.b[end] == ',' || m.b[end] == '}') && (string(m.b[i:end]) == "true" || string(m.b[i:end]) == "null") {
 			return end, nil
 		}
 	}
 	return SkipValue(m.b, i)
 }
-
-func letter(c byte) bool { return c >= 'a' && c <= 'z' }
 
 // near returns the index after the first quote at or behind b[i]; 0 where the block
 // of b[i] has none, or is not at hand.
