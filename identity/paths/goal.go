@@ -36,15 +36,6 @@ var sentinels = []struct{ action, resource string }{
 	{"lambda:UpdateFunctionCode", "arn:{partition}:lambda:{region}:{account}:function:bartizan-sentinel"},
 }
 
-// Sentinels lists the actions that make an administrator.
-func Sentinels() []string {
-	var out []string
-	for _, s := range sentinels {
-		out = append(out, s.action)
-	}
-	return out
-}
-
 type goal struct {
 	Goal
 	principal *inventory.Principal // that is to be become

@@ -1,8 +1,6 @@
 package prove
 
 import (
-	"strconv"
-
 	"github.com/crillab/gophersat/solver"
 )
 
@@ -212,29 +210,4 @@ func (s *satSolver) exclude(facts []fact) {
 		lits[i] = solver.IntToLit(n)
 	}
 	s.s.AppendClause(solver.NewClause(lits))
-}
-
-func (f *formula) String() string {
-	switch f.op {
-	case opFalse:
-		return "false"
-	case opTrue:
-		return "true"
-	case opAtom:
-		return "a" + strconv.Itoa(f.atom)
-	case opNot:
-		return "!" + f.kids[0].String()
-	}
-	sep := " & "
-	if f.op == opOr {
-		sep = " | "
-	}
-	s := "("
-	for i, k := range f.kids {
-		if i > 0 {
-			s += sep
-		}
-		s += k.String()
-	}
-	return s + ")"
 }
