@@ -445,7 +445,8 @@ func firstText(vs []Value) []byte {
 // valid until the next Scan.
 func (e *Event) Text(s Slot) []byte { return firstText(e.Values(s)) }
 
-// Lazy says whether userIdentity is left alone by Scan until somebody asks for it.
+// Lazy says whether userIdentity is left alone by Scan until somebody asks for it,
+// as it always is where marks find its end.
 // It changes the time that takes, and nothing else.
 func (e *Event) Lazy(on bool) { e.lazy = on }
 

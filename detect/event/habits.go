@@ -3,9 +3,9 @@ package event
 import "encoding/binary"
 
 // habits remembers the members of former records, because the records of a log
-// look alike: which member came behind which, and the texts of values. A member
-// that is met again is then compared, not scanned. It changes the time that a
-// scan takes, and nothing else: a JSON string, object or array is never the
+// look alike: which member came behind which, and, where marks do not find the ends
+// of values, their texts. What is met again is then compared, not scanned. It changes
+// the time that a scan takes, and nothing else: a JSON string, object or array is never the
 // beginning of another, so text that is equal to a value ends where that ends.
 type habits struct {
 	members []habit  // 0 is the beginning of a record

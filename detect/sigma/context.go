@@ -127,7 +127,7 @@ func (c *contexts) candidates(m *Matcher) (rules []candidate, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	sum = max(sum, 1) // 0 is an empty place
+	sum = max(sum, 1) // 0 is a context that was forgotten
 	if c.table == nil {
 		c.table = make([][2]*Context, 1<<contextBits)
 	}

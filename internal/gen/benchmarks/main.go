@@ -137,7 +137,7 @@ func run(out, only string) error {
 	if len(missing) > 0 {
 		return fmt.Errorf("no result for: %s", strings.Join(missing, "; "))
 	}
-	page.WriteString("\nThe limit of detection is gunzip: the row \"CPU time against gunzip alone\" compares with\ndecompressing the same bytes in the same run. Memory is live heap or the peak of the\nprocess, as the benchmark's name says. Nothing here is asserted by a test.\nOn a machine that is shared with others the absolute numbers of two runs can differ by\na third; the ratios within a run say more.\n")
+	page.WriteString("\nThe limit of detection is gunzip: the row \"CPU time against gunzip alone\" compares with\ndecompressing the same bytes: the two take turns. Memory is live heap or the peak of the\nprocess, as the benchmark's name says. Nothing here is asserted by a test.\nOn a machine that is shared with others the absolute numbers of two runs can differ by\na third; the ratios within a run say more.\n")
 	return os.WriteFile(out, page.Bytes(), 0o644)
 }
 
