@@ -19,7 +19,7 @@ $(MOTO): requirements-test.txt
 	touch $@
 
 test: $(MOTO)
-	BARTIZAN_MOTO_VENV=$(CURDIR)/$(VENV) $(GO) test ./...
+	BARTIZAN_MOTO_VENV=$(CURDIR)/$(VENV) $(GO) test -timeout 30m ./...
 
 check: lint vuln race
 
@@ -29,7 +29,7 @@ lint:
 	$(GO) run $(LINT) run
 
 race: $(MOTO)
-	BARTIZAN_MOTO_VENV=$(CURDIR)/$(VENV) $(GO) test -race -short ./...
+	BARTIZAN_MOTO_VENV=$(CURDIR)/$(VENV) $(GO) test -race -short -timeout 30m ./...
 
 # govulncheck needs the vulnerability database of vuln.go.dev. Where a network
 # does not reach it, that is said aloud; VULN_REQUIRED=1 makes it a failure.

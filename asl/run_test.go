@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bartizan-security/bartizan/asl/value"
@@ -159,7 +160,7 @@ func TestTaskThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// testClock is real time.
+// testClock is the time of package time, in a test that of its bubble.
 type testClock struct{}
 
 func (testClock) Now() time.Time { return time.Now() }
@@ -174,7 +175,7 @@ func (testClock) Sleep(ctx context.Context, until time.Time, wake <-chan struct{
 	}
 }
 
-func TestRealTime(t *testing.T) {
+func TestTimeouts(t *testing.T) {
 	block := TasksFunc(func(ctx context.Context, c *Call) ([]byte, error) {
 		if c.State == "Beat" {
 			for range 4 {
@@ -187,7 +188,7 @@ func TestRealTime(t *testing.T) {
 			return []byte(`"fast"`), nil
 		}
 		if c.State == "Deaf" {
-			select {} // does not heed its context
+			time.Sleep(time.Hour) // does not heed its context
 		}
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -204,15 +205,16 @@ func TestRealTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := Run(context.Background(), m, nil, Host{Tasks: block, Clock: testClock{}})
-		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
-		}
-		got := r.Status + " " + r.Error + string(r.Output)
-		if got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			r, err := Run(t.Context(), m, nil, Host{Tasks: block, Clock: testClock{}})
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			if got := r.Status + " " + r.Error + string(r.Output); got != c.want {
+				t.Errorf("%s: %s, want %s", c.name, got, c.want)
+			}
+			time.Sleep(2 * time.Hour) // for the task that does not listen
+		})
 	}
 }
 

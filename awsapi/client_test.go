@@ -334,13 +334,9 @@ func TestCancellation(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	start := time.Now()
 	_, err = c.Call(ctx, "dynamodb", "ListTables", nil)
 	if !awsapi.IsCanceled(err) {
 		t.Errorf("got %v", err)
-	}
-	if d := time.Since(start); d > 5*time.Second {
-		t.Errorf("took %v to notice", d)
 	}
 }
 

@@ -3,14 +3,13 @@ package event_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bartizan-security/bartizan/detect/event"
 )
 
-// TestHostileRecords states that a record of megabytes takes neither hundreds of
-// megabytes nor minutes, that its event says so, and that the next record is read
-// as if nothing had been.
+// TestHostileRecords states that of a record of megabytes only so many values are
+// held, that its event says so, and that the next record is read as if nothing had
+// been. Without the bounds some of the cases take longer than a test may.
 func TestHostileRecords(t *testing.T) {
 	paths := []string{"a", "a.b", "a.b.c", "list", "list.x", "list.x.y"}
 	for _, letter := range "abcdefghijklmnopqrstuvwxyz" {
@@ -31,7 +30,6 @@ func TestHostileRecords(t *testing.T) {
 		{"names with dots", `{"other.name":1,"filler":"` + strings.Repeat("x", 7<<20) + `"}`, true},
 		{"as much as CloudTrail may hold", `{"a":[` + strings.Repeat("1,", 100_000) + `1],"list":[{"x":1,"x":2},{"x.y":1}]}`, false},
 	} {
-		start := time.Now()
 		if _, err := e.Scan([]byte(c.text), 0); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -42,9 +40,6 @@ func TestHostileRecords(t *testing.T) {
 		}
 		if e.Cut() != c.cut || held > 1<<17+100 {
 			t.Errorf("%s: cut is %v with %d values, want %v", c.name, e.Cut(), held, c.cut)
-		}
-		if d := time.Since(start); d > 10*time.Second {
-			t.Errorf("%s: took %v", c.name, d)
 		}
 		if _, err := e.Scan([]byte(`{"a":{"b":["x","y"]},"list":[[{"x":{"y":1}}],[],{"x":{"y":2}}]}`), 0); err != nil {
 			t.Fatal(err)

@@ -85,10 +85,11 @@ func (m *Matcher) search(re *expression, text []byte) bool {
 	if !re.mayMatch(text) {
 		return false
 	}
-	if m.searched += len(text); m.searched > maxSearching {
+	if m.searched+len(text) > maxSearching {
 		m.event.Shorten()
 		return false
 	}
+	m.searched += len(text)
 	return re.run(text)
 }
 

@@ -3,6 +3,7 @@
 package rooms
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -138,6 +139,44 @@ func TestOnlyTheEdgeTouchesTheWorld(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A test that fails on a slow machine says nothing about the code: speed belongs
+// to the benchmarks.
+func TestNoTestIsTimed(t *testing.T) {
+	eachGoFile(t, func(rel string, src []byte) {
+		if !strings.HasSuffix(rel, "_test.go") {
+			return
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, rel, src, 0)
+		if err != nil {
+			t.Errorf("%s: %v", rel, err)
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.IfStmt); ok && (asksTheClock(s.Init) || asksTheClock(s.Cond)) {
+				t.Errorf("%s asserts how long something took; count its work instead", fset.Position(s.Pos()))
+			}
+			return true
+		})
+	})
+}
+
+// asksTheClock reports whether a statement or expression calls time.Since.
+func asksTheClock(n ast.Node) bool {
+	found := false
+	if n != nil {
+		ast.Inspect(n, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if ok && s.Sel.Name == "Since" {
+				x, ok := s.X.(*ast.Ident)
+				found = found || ok && x.Name == "time"
+			}
+			return true
+		})
+	}
+	return found
 }
 
 func TestEveryPackageHasADoc(t *testing.T) {
