@@ -16,11 +16,18 @@ import (
 func TestIndexedEqualsPlain(t *testing.T) {
 	engine := allRules(t)
 	indexed, plain := engine.Matcher(), engine.Matcher()
-	events, matches := 0, 0
+	events, matches, step := 0, 0, 1
+	if testing.Short() {
+		step = 8
+		t.Log("LEFT OUT by -short: the comparison of seven events in eight, and 26,250 generated ones")
+	}
 	r := &logs.Reader{Schema: engine.Schema(), Visit: func(e *event.Event) error {
 		events++
 		var got, want []string
 		indexed.Match(e, func(r *detect.Rule) { got = append(got, r.Key()) })
+		if events%step != 0 {
+			return nil
+		}
 		for _, r := range engine.Rules() {
 			if r.IsDetection() && slices.Contains(r.Kinds(), e.Kind) && plain.Matches(r, e) {
 				want = append(want, r.Key())
@@ -45,12 +52,12 @@ func TestIndexedEqualsPlain(t *testing.T) {
 			}
 		}
 	}
-	for _, f := range append(corpus(3000, 1000, 0), corpus(30_000, 1000, 50)...) {
+	for _, f := range append(corpus(3000, 1000, 0), corpus(30_000/step, 1000, 50)...) {
 		if _, err := r.Read(context.Background(), held{"generated", f}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if events < 9000 || matches < 1000 {
+	if events < 9000 || matches < 1000/step {
 		t.Errorf("%d events, %d matches: too few to mean much", events, matches)
 	}
 }

@@ -134,27 +134,39 @@ var fixed = strings.Fields(`eventName eventSource eventType eventCategory awsReg
 	userIdentity.sessionContext.attributes.mfaAuthenticated errorCode type`)
 
 func plain(kind event.Kind, field string) bool {
-	head, _, _ := strings.Cut(field, ".")
-	switch kind {
-	case event.CloudTrail:
-		return slices.Contains(strings.Fields(`eventName eventSource eventType eventCategory awsRegion eventVersion recipientAccountId
-			sourceIPAddress userAgent errorCode errorMessage eventID requestID eventTime sharedEventID vpcEndpointId apiVersion userIdentity
-			sessionCredentialFromConsole`), head)
-	case event.GuardDuty:
-		return slices.Contains(strings.Fields(`type title description id accountId region service.serviceName service.action.actionType`), field)
-	case event.DNS:
-		return slices.Contains(strings.Fields(`version account_id region vpc_id query_timestamp query_name query_type query_class rcode srcaddr
-			srcport transport firewall_rule_action firewall_rule_group_id firewall_domain_list_id`), field)
-	case event.WAF:
-		return slices.Contains(strings.Fields(`action webaclId terminatingRuleId terminatingRuleType httpSourceName httpSourceId responseCodeSent
-			httpRequest.clientIp httpRequest.country httpRequest.uri httpRequest.args httpRequest.httpVersion httpRequest.httpMethod
-			httpRequest.requestId httpRequest.headers.name httpRequest.headers.value labels.name ruleGroupList.ruleGroupId
-			ruleGroupList.terminatingRule.ruleId ruleGroupList.terminatingRule.action nonTerminatingMatchingRules.ruleId
-			nonTerminatingMatchingRules.action`), field)
-	case event.SecurityHub:
-		return slices.Contains(strings.Fields(`Title ProductArn RecordState Severity.Label Workflow.Status Compliance.Status GeneratorId Description`), field)
+	if kind == event.CloudTrail {
+		field, _, _ = strings.Cut(field, ".")
 	}
-	return false
+	return plainFields[kind][field]
+}
+
+var plainFields = map[event.Kind]map[string]bool{
+	event.CloudTrail: set(`eventName eventSource eventType eventCategory awsRegion eventVersion recipientAccountId
+		sourceIPAddress userAgent errorCode errorMessage eventID requestID eventTime sharedEventID vpcEndpointId apiVersion userIdentity
+		sessionCredentialFromConsole`),
+	event.GuardDuty: set(`type title description id accountId region service.serviceName service.action.actionType`),
+	event.DNS: set(`version account_id region vpc_id query_timestamp query_name query_type query_class rcode srcaddr
+		srcport transport firewall_rule_action firewall_rule_group_id firewall_domain_list_id`),
+	event.WAF: set(`action webaclId terminatingRuleId terminatingRuleType httpSourceName httpSourceId responseCodeSent
+		httpRequest.clientIp httpRequest.country httpRequest.uri httpRequest.args httpRequest.httpVersion httpRequest.httpMethod
+		httpRequest.requestId httpRequest.headers.name httpRequest.headers.value labels.name ruleGroupList.ruleGroupId
+		ruleGroupList.terminatingRule.ruleId ruleGroupList.terminatingRule.action nonTerminatingMatchingRules.ruleId
+		nonTerminatingMatchingRules.action`),
+	event.SecurityHub: set(`Title ProductArn RecordState Severity.Label Workflow.Status Compliance.Status GeneratorId Description`),
+}
+
+// What a log of lines writes as numbers.
+var (
+	flowNumbers = set("version srcport dstport protocol packets bytes start end tcp-flags traffic-path")
+	lineNumbers = set("client_port target_port elb_status_code received_bytes sent_bytes bytes_sent object_size")
+)
+
+func set(words string) map[string]bool {
+	out := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		out[w] = true
+	}
+	return out
 }
 
 // natural reports whether AWS could write a value into a field.
@@ -166,14 +178,14 @@ func natural(kind event.Kind, x *sigma.Test, v any) bool {
 		if !ok {
 			return false
 		}
-		if slices.Contains(strings.Fields("version srcport dstport protocol packets bytes start end tcp-flags traffic-path"), x.Field) {
+		if flowNumbers[x.Field] {
 			_, err := strconv.Atoi(text)
 			return text == "-" || err == nil
 		}
 		return text != "" && !strings.Contains(text, " ")
 	default:
 		text, ok := v.(string)
-		if slices.Contains(strings.Fields("client_port target_port elb_status_code received_bytes sent_bytes bytes_sent object_size"), x.Field) {
+		if lineNumbers[x.Field] {
 			_, err := strconv.Atoi(text)
 			return ok && (text == "-" || err == nil)
 		}

@@ -369,8 +369,15 @@ func TestManagedPoliciesAreNearlyClean(t *testing.T) {
 		"MISSING_QUALIFIER": 3, "MISSING_ARN_ACCOUNT": 2,
 	}
 	m := catalog.DefaultManaged()
-	count := map[string]int{}
-	for _, arn := range m.ARNs() {
+	count, step := map[string]int{}, 1
+	if testing.Short() {
+		step = 8
+		t.Log("LEFT OUT by -short: seven policies in eight")
+	}
+	for i, arn := range m.ARNs() {
+		if i%step != 0 {
+			continue
+		}
 		p, _ := m.Policy(arn)
 		for _, f := range Lint(p.Document, Options{Kind: Identity, NoExtra: true}) {
 			if f.Type == Error {
