@@ -7,9 +7,8 @@ import (
 	"path"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 // ExamplesSuffix ends the name of the file that holds the examples of the rules
@@ -74,28 +73,33 @@ func LoadPlaceholders(fsys fs.FS, root string) (map[string][]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := ParsePlaceholders(src)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", PlaceholdersFile, err)
-	}
-	return values, nil
+	return ParsePlaceholders(PlaceholdersFile, src)
 }
+
+// maxPlaceholders bounds a file of placeholders, in bytes.
+const maxPlaceholders = 8 << 20
 
 // ParsePlaceholders reads a YAML map of placeholders: a name and its value, or a
 // list of values.
-func ParsePlaceholders(src []byte) (map[string][]string, error) {
-	var file map[string]any
-	if err := yaml.Unmarshal(src, &file); err != nil {
-		return nil, fmt.Errorf("parse placeholders: %w", err)
+func ParsePlaceholders(name string, src []byte) (map[string][]string, error) {
+	docs, err := yamldoc.Parse(name, src, maxPlaceholders)
+	if err != nil || len(docs) == 0 {
+		return nil, err
 	}
-	values := make(map[string][]string, len(file))
-	for name, v := range file {
-		list, ok := v.([]any)
-		if !ok {
-			list = []any{v}
+	if len(docs) > 1 || docs[0].Kind != yamldoc.Map {
+		return nil, docs[len(docs)-1].Errorf(name, "want one map of placeholders to their values")
+	}
+	values := make(map[string][]string, len(docs[0].Keys))
+	for i, k := range docs[0].Keys {
+		list := []*yamldoc.Node{docs[0].Vals[i]}
+		if list[0].Kind == yamldoc.List {
+			list = list[0].Vals
 		}
-		for _, e := range list {
-			values[name] = append(values[name], fmt.Sprint(e))
+		for _, v := range list {
+			if v.Kind >= yamldoc.Null {
+				return nil, v.Errorf(name, "%s: want a value or a list of values, found %v", k.Text, v.Kind)
+			}
+			values[k.Text] = append(values[k.Text], v.Text)
 		}
 	}
 	return values, nil

@@ -15,7 +15,6 @@
 package posture
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,10 +24,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/bartizan-security/bartizan/estate"
 	"github.com/bartizan-security/bartizan/finding"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 // Scope says what a control yields one result for.
@@ -136,19 +134,13 @@ const maxControl = 256 << 10
 // ParseControl reads one control. name stands in messages. The control is
 // checked for what its text alone can show; Compile checks its expressions.
 func ParseControl(name string, data []byte) (*Control, error) {
-	if len(data) > maxControl {
-		return nil, fmt.Errorf("read control %s: larger than %d bytes", name, maxControl)
-	}
 	c := &Control{File: name}
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	if err := dec.Decode(c); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the file is empty")
-		}
-		return nil, fmt.Errorf("read control %s: %w", name, err)
+	found, err := yamldoc.Decode(name, data, maxControl, c)
+	if err != nil {
+		return nil, fmt.Errorf("read control: %w", err)
 	}
-	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read control %s: one file holds one control", name)
+	if !found {
+		return nil, fmt.Errorf("read control %s: the file is empty", name)
 	}
 	if c.Scope == "" {
 		c.Scope = ScopeResource

@@ -1,23 +1,16 @@
 package incident
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
-// The bounds of a file of entries; the parser recurses, and takes quadratic time
-// over nonsense.
-const (
-	maxFile  = 1 << 20
-	maxLine  = 4 << 10
-	maxLines = 20_000
-	maxDeep  = 64
-)
+// maxFile bounds a file of entries, in bytes.
+const maxFile = 1 << 20
 
 // entry is one mapping of a list, as text.
 type entry struct {
@@ -27,103 +20,42 @@ type entry struct {
 
 // entriesOf reads a YAML or JSON list of mappings of the given members to text.
 func entriesOf(data []byte, members ...string) ([]entry, error) {
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("the file has more than %d MiB", maxFile>>20)
+	docs, err := yamldoc.Parse("", data, maxFile)
+	var fault *yamldoc.Error
+	if errors.As(err, &fault) {
+		return nil, fmt.Errorf("line %d: %s", fault.Line, fault.Reason)
 	}
-	depth, lines := 0, 0
-	for _, c := range data {
-		switch c {
-		case '[', '{':
-			if depth++; depth > maxDeep {
-				return nil, errors.New("nested too deeply")
-			}
-		case ']', '}':
-			depth--
-		case '\n':
-			lines++
-		}
+	if err != nil || len(docs) == 0 {
+		return nil, err
 	}
-	for line := range bytes.Lines(data) {
-		if len(line) > maxLine || len(line)-len(bytes.TrimLeft(line, " -?\t")) > maxDeep || lines > maxLines {
-			return nil, errors.New("a line is too long or nested too deeply, or there are too many")
-		}
-	}
-	file, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, errors.New(first)
-	}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
-		return nil, nil
-	}
-	if _, ok := file.Docs[0].Body.(*ast.NullNode); ok {
-		return nil, nil
-	}
-	list, ok := file.Docs[0].Body.(*ast.SequenceNode)
-	if !ok || len(file.Docs) > 1 {
+	if len(docs) > 1 || docs[0].Kind != yamldoc.List {
 		return nil, fmt.Errorf("want a list of entries with %s", strings.Join(members, ", "))
 	}
 	var out []entry
-	for _, item := range list.Values {
+	for _, item := range docs[0].Vals {
 		e, err := entryOf(item, members)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", lineOf(item), err)
+			return nil, fmt.Errorf("line %d: %w", item.Line, err)
 		}
 		out = append(out, e)
 	}
 	return out, nil
 }
 
-func entryOf(n ast.Node, members []string) (entry, error) {
-	e := entry{line: lineOf(n), values: map[string]string{}}
-	var pairs []*ast.MappingValueNode
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		pairs = n.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{n}
-	default:
+func entryOf(n *yamldoc.Node, members []string) (entry, error) {
+	e := entry{line: n.Line, values: map[string]string{}}
+	if n.Kind != yamldoc.Map {
 		return e, fmt.Errorf("want an entry with %s", strings.Join(members, ", "))
 	}
-	for _, p := range pairs {
-		key, err := textOf(p.Key)
-		if err != nil {
-			return e, err
+	for i, k := range n.Keys {
+		if !slices.Contains(members, k.Text) {
+			return e, fmt.Errorf("unknown member %q; want a list of entries with %s", k.Text, strings.Join(members, ", "))
 		}
-		known := false
-		for _, m := range members {
-			known = known || m == key
+		v := n.Vals[i]
+		if v.Kind > yamldoc.Null {
+			return e, fmt.Errorf("%s: want plain text, found %v", k.Text, v.Kind)
 		}
-		if _, twice := e.values[key]; !known || twice {
-			return e, fmt.Errorf("unknown or repeated member %q; want a list of entries with %s", key, strings.Join(members, ", "))
-		}
-		if e.values[key], err = textOf(p.Value); err != nil {
-			return e, fmt.Errorf("%s: %w", key, err)
-		}
+		e.values[k.Text] = strings.TrimSpace(v.Text)
 	}
 	return e, nil
-}
-
-func lineOf(n ast.Node) int {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
-		return 1
-	}
-	return n.GetToken().Position.Line
-}
-
-// textOf is a scalar as it is written, so that an account id is no octal number.
-func textOf(n ast.Node) (string, error) {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return n.Value, nil
-	case *ast.LiteralNode:
-		if n.Value != nil {
-			return strings.TrimSpace(n.Value.Value), nil
-		}
-	case *ast.NullNode:
-		return "", nil
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return n.GetToken().Value, nil
-	}
-	return "", errors.New("want plain text")
 }

@@ -10,7 +10,6 @@
 package ruletest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,12 +18,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/bartizan-security/bartizan/detect"
 	"github.com/bartizan-security/bartizan/detect/event"
 	"github.com/bartizan-security/bartizan/detect/logs"
 	"github.com/bartizan-security/bartizan/detect/sigma"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 // File is the content of NAME.examples.yml beside NAME.yml.
@@ -52,12 +50,9 @@ type Example struct {
 
 // Parse reads a file of examples.
 func Parse(name string, src []byte) (*File, error) {
-	if len(src) > 4<<20 {
-		return nil, fmt.Errorf("parse examples %s: more than 4 MB", name)
-	}
 	var f File
-	if err := yaml.NewDecoder(bytes.NewReader(src), yaml.Strict()).Decode(&f); err != nil {
-		return nil, fmt.Errorf("parse examples %s: %w", name, err)
+	if _, err := yamldoc.Decode(name, src, 4<<20, &f); err != nil {
+		return nil, fmt.Errorf("parse examples: %w", err)
 	}
 	return &f, nil
 }

@@ -1,12 +1,12 @@
 package sigma
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 // CorrelationType says what a correlation measures.
@@ -56,95 +56,95 @@ type feed struct {
 	carryAt              []event.Slot
 }
 
-func parseCorrelation(file string, n *node) (*Correlation, error) {
-	bad := func(at *node, format string, args ...any) (*Correlation, error) {
+func parseCorrelation(file string, n *yamldoc.Node) (*Correlation, error) {
+	bad := func(at *yamldoc.Node, format string, args ...any) (*Correlation, error) {
 		if at == nil {
 			at = n
 		}
-		return nil, &Error{file, at.line, at.col, fmt.Sprintf(format, args...)}
+		return nil, at.Errorf(file, format, args...)
 	}
-	if n.kind != isMap {
-		return bad(n, "correlation is %s, want a map", n.kind)
+	if n.Kind != yamldoc.Map {
+		return bad(n, "correlation is %s, want a map", n.Kind)
 	}
 	c := &Correlation{
-		Type: CorrelationType(n.str("type")), Rules: n.strs("rules"), GroupBy: n.strs("group-by"),
-		Generate: n.str("generate") == "true", file: file, line: n.line, col: n.col,
+		Type: CorrelationType(n.Str("type")), Rules: n.Strs("rules"), GroupBy: n.Strs("group-by"),
+		Generate: n.Str("generate") == "true", file: file, line: n.Line, col: n.Col,
 	}
-	for _, k := range n.keys {
-		if !slices.Contains([]string{"type", "rules", "group-by", "timespan", "condition", "aliases", "generate", "field"}, k.text) {
-			return bad(k, "correlation: unknown member %q", k.text)
+	for _, k := range n.Keys {
+		if !slices.Contains([]string{"type", "rules", "group-by", "timespan", "condition", "aliases", "generate", "field"}, k.Text) {
+			return bad(k, "correlation: unknown member %q", k.Text)
 		}
 	}
 	if !slices.Contains(correlationTypes, c.Type) {
-		return bad(n.get("type"), "correlation type %q: want one of %v", c.Type, correlationTypes)
+		return bad(n.Get("type"), "correlation type %q: want one of %v", c.Type, correlationTypes)
 	}
 	if len(c.Rules) == 0 {
-		return bad(n.get("rules"), "a correlation needs rules")
+		return bad(n.Get("rules"), "a correlation needs rules")
 	}
 	if len(c.Rules) > 64 {
-		return bad(n.get("rules"), "a correlation of more than 64 rules")
+		return bad(n.Get("rules"), "a correlation of more than 64 rules")
 	}
-	span, ok := parseTimespan(n.str("timespan"))
+	span, ok := parseTimespan(n.Str("timespan"))
 	if !ok {
-		return bad(n.get("timespan"), "timespan %q: want a number and s, m, h or d, such as 15m", n.str("timespan"))
+		return bad(n.Get("timespan"), "timespan %q: want a number and s, m, h or d, such as 15m", n.Str("timespan"))
 	}
 	c.Timespan = span
-	if a := n.get("aliases"); a != nil {
+	if a := n.Get("aliases"); a != nil {
 		c.aliases = map[string]map[string]string{}
-		if a.kind != isMap {
-			return bad(a, "aliases is %s, want a map", a.kind)
+		if a.Kind != yamldoc.Map {
+			return bad(a, "aliases is %s, want a map", a.Kind)
 		}
-		for i, k := range a.keys {
-			c.aliases[k.text] = map[string]string{}
-			if a.vals[i].kind != isMap {
-				return bad(k, "alias %q: want a map of rule name to field", k.text)
+		for i, k := range a.Keys {
+			c.aliases[k.Text] = map[string]string{}
+			if a.Vals[i].Kind != yamldoc.Map {
+				return bad(k, "alias %q: want a map of rule name to field", k.Text)
 			}
-			for j, rule := range a.vals[i].keys {
-				c.aliases[k.text][rule.text] = a.vals[i].vals[j].text
+			for j, rule := range a.Vals[i].Keys {
+				c.aliases[k.Text][rule.Text] = a.Vals[i].Vals[j].Text
 			}
 		}
 	}
-	c.Field = n.strs("field")
-	return c, c.parseCondition(n, func(at *node, format string, args ...any) error {
+	c.Field = n.Strs("field")
+	return c, c.parseCondition(n, func(at *yamldoc.Node, format string, args ...any) error {
 		_, err := bad(at, format, args...)
 		return err
 	})
 }
 
-func (c *Correlation) parseCondition(n *node, bad func(*node, string, ...any) error) error {
+func (c *Correlation) parseCondition(n *yamldoc.Node, bad func(*yamldoc.Node, string, ...any) error) error {
 	temporal := c.Type == Temporal || c.Type == TemporalOrdered
-	cond := n.get("condition")
+	cond := n.Get("condition")
 	switch {
 	case cond == nil && temporal:
 	case cond == nil:
 		return bad(nil, "a correlation of type %s needs a condition", c.Type)
-	case cond.kind == isString && temporal:
-		c.condition = cond.text
-	case cond.kind != isMap:
-		return bad(cond, "condition is %s, want a map such as gte: 10", cond.kind)
+	case cond.Kind == yamldoc.String && temporal:
+		c.condition = cond.Text
+	case cond.Kind != yamldoc.Map:
+		return bad(cond, "condition is %s, want a map such as gte: 10", cond.Kind)
 	default:
-		for i, k := range cond.keys {
-			v := cond.vals[i]
-			switch k.text {
+		for i, k := range cond.Keys {
+			v := cond.Vals[i]
+			switch k.Text {
 			case "field":
-				c.Field = cond.strs("field")
+				c.Field = cond.Strs("field")
 				continue
 			case "percentile":
-				p, ok := parseNumber(v.text)
+				p, ok := parseNumber(v.Text)
 				if !ok || p < 0 || p > 100 {
-					return bad(v, "percentile %q: want a number from 0 to 100", v.text)
+					return bad(v, "percentile %q: want a number from 0 to 100", v.Text)
 				}
 				c.Percentile = p
 				continue
 			case "gt", "gte", "lt", "lte", "eq", "neq":
 			default:
-				return bad(k, "condition: unknown member %q; want gt, gte, lt, lte, eq, neq, field or percentile", k.text)
+				return bad(k, "condition: unknown member %q; want gt, gte, lt, lte, eq, neq, field or percentile", k.Text)
 			}
-			want, ok := parseNumber(v.text)
+			want, ok := parseNumber(v.Text)
 			if !ok {
-				return bad(v, "condition %s: want a number, not %q", k.text, v.text)
+				return bad(v, "condition %s: want a number, not %q", k.Text, v.Text)
 			}
-			c.tests = append(c.tests, numberTest{op: k.text, want: want})
+			c.tests = append(c.tests, numberTest{op: k.Text, want: want})
 		}
 		if len(c.tests) == 0 {
 			return bad(cond, "condition needs gt, gte, lt, lte, eq or neq")
@@ -157,7 +157,7 @@ func (c *Correlation) parseCondition(n *node, bad func(*node, string, ...any) er
 	if c.Type != ValueCount && len(c.Field) > 1 {
 		return bad(cond, "a correlation of type %s takes one field", c.Type)
 	}
-	if c.Type == ValueMedian || c.Type == ValuePercentile && n.get("condition").get("percentile") == nil {
+	if c.Type == ValueMedian || c.Type == ValuePercentile && n.Get("condition").Get("percentile") == nil {
 		c.Percentile = 50
 	}
 	return nil
@@ -197,7 +197,7 @@ func (c *Correlation) path(name string, r *Rule) (string, error) {
 			return field, nil
 		}
 	}
-	return "", &Error{c.file, c.line, c.col, fmt.Sprintf("alias %q says nothing of the rule %q", name, r.Key())}
+	return "", yamldoc.Errorf(c.file, c.line, c.col, "alias %q says nothing of the rule %q", name, r.Key())
 }
 
 // link finds the rules of correlations and returns the fields that they need.
@@ -208,7 +208,7 @@ func (g *Engine) link() (fields []string, faults []error) {
 		for _, name := range c.Rules {
 			target := g.Find(name)
 			if target == nil || target == r {
-				faults = append(faults, &Error{c.file, c.line, c.col, fmt.Sprintf("correlation %q refers to a rule %q that is not there; load its file, too", r.Title, name)})
+				faults = append(faults, yamldoc.Errorf(c.file, c.line, c.col, "correlation %q refers to a rule %q that is not there; load its file, too", r.Title, name))
 				g.dropCorrelation(r)
 				break
 			}
@@ -219,7 +219,7 @@ func (g *Engine) link() (fields []string, faults []error) {
 		}
 	}
 	if cyclic := g.sortCorrelations(); cyclic != nil {
-		faults = append(faults, &Error{cyclic.File, cyclic.Line, 1, fmt.Sprintf("correlation %q depends on itself", cyclic.Title)})
+		faults = append(faults, yamldoc.Errorf(cyclic.File, cyclic.Line, 1, "correlation %q depends on itself", cyclic.Title))
 		g.correlations = nil
 		return nil, faults
 	}
@@ -238,7 +238,7 @@ func (g *Engine) link() (fields []string, faults []error) {
 		}
 		for _, path := range slices.Compact(slices.Sorted(slices.Values(more))) {
 			if why := unknownField(path); why != "" {
-				faults = append(faults, &Error{r.Correlation.file, r.Correlation.line, r.Correlation.col, why})
+				faults = append(faults, yamldoc.Errorf(r.Correlation.file, r.Correlation.line, r.Correlation.col, "%s", why))
 			}
 		}
 		fields = append(fields, more...)
@@ -332,10 +332,10 @@ func (c *Correlation) parseLogic() error {
 	p := &conditionParser{named: named, order: order, used: map[string]bool{}}
 	e, err := p.parse(c.condition)
 	if err != nil {
-		return &Error{c.file, c.line, c.col, err.Error()}
+		return yamldoc.Errorf(c.file, c.line, c.col, "%s", err.Error())
 	}
 	if c.Type == TemporalOrdered && (len(p.used) != len(c.Rules) || strings.Contains(strings.ToLower(c.condition), " or ") || strings.Contains(strings.ToLower(c.condition), "not ")) {
-		return &Error{c.file, c.line, c.col, "the condition of temporal_ordered joins all of its rules with and"}
+		return yamldoc.Errorf(c.file, c.line, c.col, "the condition of temporal_ordered joins all of its rules with and")
 	}
 	c.logic = e
 	return nil

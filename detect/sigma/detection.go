@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 // compiler turns the detection of one rule into expressions.
@@ -18,45 +19,45 @@ type compiler struct {
 	paths       []string
 }
 
-func (c *compiler) errorf(n *node, format string, args ...any) error {
-	return &Error{c.file, n.line, n.col, fmt.Sprintf(format, args...)}
+func (c *compiler) errorf(n *yamldoc.Node, format string, args ...any) error {
+	return n.Errorf(c.file, format, args...)
 }
 
 // detection compiles the search identifiers and conditions of a rule. unused
 // are the identifiers that no condition names.
-func (c *compiler) detection(d *node) (conditions []*expr, unused []string, err error) {
+func (c *compiler) detection(d *yamldoc.Node) (conditions []*expr, unused []string, err error) {
 	named := map[string]*expr{}
 	var order []string
-	var cond *node
-	for i, k := range d.keys {
-		switch k.text {
+	var cond *yamldoc.Node
+	for i, k := range d.Keys {
+		switch k.Text {
 		case "condition":
-			cond = d.vals[i]
+			cond = d.Vals[i]
 			continue
 		case "timeframe":
 			return nil, nil, c.errorf(k, "timeframe belongs to Sigma 1; write a correlation with a timespan")
 		}
-		e, err := c.search(d.vals[i])
+		e, err := c.search(d.Vals[i])
 		if err != nil {
 			return nil, nil, err
 		}
-		named[k.text] = &expr{op: opNamed, name: k.text, kids: []*expr{e}}
-		order = append(order, k.text)
+		named[k.Text] = &expr{op: opNamed, name: k.Text, kids: []*expr{e}}
+		order = append(order, k.Text)
 	}
 	if cond == nil {
 		return nil, nil, c.errorf(d, "detection has no condition")
 	}
-	list := []*node{cond}
-	if cond.kind == isList {
-		list = cond.vals
+	list := []*yamldoc.Node{cond}
+	if cond.Kind == yamldoc.List {
+		list = cond.Vals
 	}
 	used := map[string]bool{}
 	for _, n := range list {
-		if n.kind != isString {
-			return nil, nil, c.errorf(n, "condition is %s, want a string", n.kind)
+		if n.Kind != yamldoc.String {
+			return nil, nil, c.errorf(n, "condition is %s, want a string", n.Kind)
 		}
 		p := &conditionParser{named: named, order: order, used: used}
-		e, err := p.parse(n.text)
+		e, err := p.parse(n.Text)
 		if err != nil {
 			return nil, nil, c.errorf(n, "%v", err)
 		}
@@ -71,19 +72,19 @@ func (c *compiler) detection(d *node) (conditions []*expr, unused []string, err 
 }
 
 // search compiles a search identifier: a map, a list of maps, keywords.
-func (c *compiler) search(n *node) (*expr, error) {
-	switch n.kind {
-	case isMap:
+func (c *compiler) search(n *yamldoc.Node) (*expr, error) {
+	switch n.Kind {
+	case yamldoc.Map:
 		return c.fields(n)
-	case isList:
-		if len(n.vals) == 0 {
+	case yamldoc.List:
+		if len(n.Vals) == 0 {
 			return nil, c.errorf(n, "an empty list matches nothing")
 		}
 		var kids []*expr
-		var words []*node
-		for _, v := range n.vals {
-			switch v.kind {
-			case isMap, isList:
+		var words []*yamldoc.Node
+		for _, v := range n.Vals {
+			switch v.Kind {
+			case yamldoc.Map, yamldoc.List:
 				e, err := c.search(v)
 				if err != nil {
 					return nil, err
@@ -101,10 +102,10 @@ func (c *compiler) search(n *node) (*expr, error) {
 			kids = append(kids, e)
 		}
 		return all(opOr, kids), nil
-	case isNull:
+	case yamldoc.Null:
 		return nil, c.errorf(n, "an empty search identifier")
 	}
-	return c.field(n, "", nil, []*node{n})
+	return c.field(n, "", nil, []*yamldoc.Node{n})
 }
 
 func all(op operator, kids []*expr) *expr {
@@ -114,18 +115,18 @@ func all(op operator, kids []*expr) *expr {
 	return &expr{op: op, kids: kids}
 }
 
-func (c *compiler) fields(n *node) (*expr, error) {
-	if len(n.keys) == 0 {
+func (c *compiler) fields(n *yamldoc.Node) (*expr, error) {
+	if len(n.Keys) == 0 {
 		return nil, c.errorf(n, "an empty map")
 	}
 	var kids []*expr
-	for i, k := range n.keys {
-		parts := strings.Split(k.text, "|")
-		values := []*node{n.vals[i]}
-		if n.vals[i].kind == isList {
-			values = n.vals[i].vals
+	for i, k := range n.Keys {
+		parts := strings.Split(k.Text, "|")
+		values := []*yamldoc.Node{n.Vals[i]}
+		if n.Vals[i].Kind == yamldoc.List {
+			values = n.Vals[i].Vals
 			if len(values) == 0 {
-				return nil, c.errorf(k, "%s: an empty list matches nothing", k.text)
+				return nil, c.errorf(k, "%s: an empty list matches nothing", k.Text)
 			}
 		}
 		e, err := c.field(k, parts[0], parts[1:], values)
@@ -138,7 +139,7 @@ func (c *compiler) fields(n *node) (*expr, error) {
 }
 
 // field compiles one field with its modifiers and values.
-func (c *compiler) field(at *node, field string, names []string, values []*node) (*expr, error) {
+func (c *compiler) field(at *yamldoc.Node, field string, names []string, values []*yamldoc.Node) (*expr, error) {
 	mods, err := parseModifiers(names)
 	if err != nil {
 		return nil, c.errorf(at, "%v", err)
@@ -150,14 +151,14 @@ func (c *compiler) field(at *node, field string, names []string, values []*node)
 		return nil, c.errorf(at, "%s", why)
 	}
 	it := &item{
-		source: strings.Join(append([]string{field}, names...), "|"), field: field, line: at.line,
+		source: strings.Join(append([]string{field}, names...), "|"), field: field, line: at.Line,
 		all: mods.has["all"], negate: mods.has["neq"], cased: mods.has["cased"],
 	}
 	for _, v := range values {
-		if v.kind == isMap || v.kind == isList {
-			return nil, c.errorf(v, "%s: a value is text, a number, a boolean or null, not %s; write the path with dots: field.inner", at.text, v.kind)
+		if v.Kind == yamldoc.Map || v.Kind == yamldoc.List {
+			return nil, c.errorf(v, "%s: a value is text, a number, a boolean or null, not %s; write the path with dots: field.inner", at.Text, v.Kind)
 		}
-		it.values = append(it.values, v.text)
+		it.values = append(it.values, v.Text)
 		if err := c.value(it, mods, v); err != nil {
 			return nil, c.errorf(v, "%s: %v", it.source, err)
 		}
@@ -173,11 +174,11 @@ func (c *compiler) field(at *node, field string, names []string, values []*node)
 	return &expr{op: opItem, item: it}, nil
 }
 
-func (c *compiler) value(it *item, mods modifierSet, v *node) error {
-	texts := []string{v.text}
+func (c *compiler) value(it *item, mods modifierSet, v *yamldoc.Node) error {
+	texts := []string{v.Text}
 	if mods.has["expand"] {
 		var err error
-		if texts, err = expandPlaceholders(v.text, c.placeholder); err != nil {
+		if texts, err = expandPlaceholders(v.Text, c.placeholder); err != nil {
 			return err
 		}
 	}
@@ -187,12 +188,12 @@ func (c *compiler) value(it *item, mods modifierSet, v *node) error {
 	switch {
 	case mods.has["exists"]:
 		it.kinds = matchExistence
-		if v.kind != isBool {
+		if v.Kind != yamldoc.Bool {
 			return fmt.Errorf("exists wants true or false")
 		}
-		it.exists = v.text == "true"
+		it.exists = v.Text == "true"
 		return nil
-	case v.kind == isNull:
+	case v.Kind == yamldoc.Null:
 		if len(mods.names) > 0 && !mods.has["neq"] && !mods.has["all"] && !mods.has["cased"] {
 			return fmt.Errorf("null takes no modifier but neq")
 		}
@@ -213,7 +214,7 @@ func (c *compiler) value(it *item, mods modifierSet, v *node) error {
 	return nil
 }
 
-func (c *compiler) typed(it *item, mods modifierSet, v *node, text string) error {
+func (c *compiler) typed(it *item, mods modifierSet, v *yamldoc.Node, text string) error {
 	comparison, part := mods.comparison(), mods.timePart()
 	switch {
 	case mods.has["re"]:
@@ -241,7 +242,7 @@ func (c *compiler) typed(it *item, mods modifierSet, v *node, text string) error
 		case mods.has["endswith"]:
 			s = suffix
 		}
-		if v.kind != isString || text == "" {
+		if v.Kind != yamldoc.String || text == "" {
 			return fmt.Errorf("fieldref wants a field name")
 		}
 		if why := unknownField(text); why != "" {
@@ -260,7 +261,7 @@ func (c *compiler) typed(it *item, mods modifierSet, v *node, text string) error
 		it.numbers = append(it.numbers, numberTest{comparison, n, text})
 	default:
 		bare := !slices.ContainsFunc(mods.names, func(n string) bool { return n != "all" && n != "neq" && n != "cased" && n != "expand" })
-		if (v.kind == isInt || v.kind == isFloat) && bare && it.field != "" {
+		if (v.Kind == yamldoc.Int || v.Kind == yamldoc.Float) && bare && it.field != "" {
 			if n, ok := parseNumber(text); ok {
 				it.numbers = append(it.numbers, numberTest{"", n, text})
 				return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 // Options says how rules are compiled.
@@ -58,7 +59,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 				continue
 			}
 			if other := seen[id]; other != nil && other != r {
-				faults = append(faults, &Error{r.File, r.Line, 1, fmt.Sprintf("rule %q is also in %s:%d; ids and names are unique", id, other.File, other.Line)})
+				faults = append(faults, yamldoc.Errorf(r.File, r.Line, 1, "rule %q is also in %s:%d; ids and names are unique", id, other.File, other.Line))
 			}
 			seen[id] = r
 		}
@@ -94,7 +95,7 @@ func Compile(rules []*Rule, opt Options) (*Engine, error) {
 		}
 		for _, f := range shownFields(r) {
 			if why := unknownField(f); why != "" {
-				faults = append(faults, &Error{r.File, r.Line, 1, "fields: " + why})
+				faults = append(faults, yamldoc.Errorf(r.File, r.Line, 1, "fields: %s", why))
 			}
 		}
 		if len(r.Kinds()) == 0 {
@@ -194,6 +195,9 @@ func (g *Engine) Find(name string) *Rule {
 	}
 	return nil
 }
+
+// Error is a fault in a rule file.
+type Error = yamldoc.Error
 
 // Faults returns the single faults of an error that Parse or Compile returned.
 func Faults(err error) []*Error {

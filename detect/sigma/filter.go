@@ -1,35 +1,39 @@
 package sigma
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
+)
 
 // Filter takes events away from rules: a match of the rule that the filter also
 // matches is no match.
 type Filter struct {
 	Rules []string // ids or names; empty means every rule of the log source
 
-	detection *node
+	detection *yamldoc.Node
 }
 
-func parseFilter(file string, f *node) (*Filter, error) {
-	if f.kind != isMap {
-		return nil, &Error{file, f.line, f.col, "filter is " + f.kind.String() + ", want a map"}
+func parseFilter(file string, f *yamldoc.Node) (*Filter, error) {
+	if f.Kind != yamldoc.Map {
+		return nil, f.Errorf(file, "filter is %v, want a map", f.Kind)
 	}
 	out := &Filter{}
-	d := &node{kind: isMap, line: f.line, col: f.col}
-	for i, k := range f.keys {
-		if k.text != "rules" {
-			d.keys, d.vals = append(d.keys, k), append(d.vals, f.vals[i])
+	d := &yamldoc.Node{Kind: yamldoc.Map, Line: f.Line, Col: f.Col}
+	for i, k := range f.Keys {
+		if k.Text != "rules" {
+			d.Keys, d.Vals = append(d.Keys, k), append(d.Vals, f.Vals[i])
 			continue
 		}
-		out.Rules = f.strs("rules")
+		out.Rules = f.Strs("rules")
 		if len(out.Rules) == 1 && out.Rules[0] == "any" {
 			out.Rules = nil
 		} else if len(out.Rules) == 0 {
-			return nil, &Error{file, k.line, k.col, "rules: want a list of rule ids or names, or any"}
+			return nil, k.Errorf(file, "rules: want a list of rule ids or names, or any")
 		}
 	}
-	if f.get("rules") == nil {
-		return nil, &Error{file, f.line, f.col, "a filter names the rules it is for: rules"}
+	if f.Get("rules") == nil {
+		return nil, f.Errorf(file, "a filter names the rules it is for: rules")
 	}
 	out.detection = d
 	return out, nil

@@ -2,13 +2,13 @@ package sigma
 
 import (
 	"cmp"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/bartizan-security/bartizan/detect/event"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 // LogSource says which logs a rule is for.
@@ -33,11 +33,11 @@ type Rule struct {
 	Correlation *Correlation // of a correlation
 	Filter      *Filter      // of a filter
 
-	detection  *node
+	detection  *yamldoc.Node
 	conditions []*expr
-	base       *node // of the whole document
-	silent     bool  // only correlations use it
-	number     int   // within the engine
+	base       *yamldoc.Node // of the whole document
+	silent     bool          // only correlations use it
+	number     int           // within the engine
 	counted    []counted
 	key        string
 	techniques []string
@@ -155,26 +155,29 @@ func (l LogSource) String() string {
 
 var levels = []string{"informational", "low", "medium", "high", "critical"}
 
+// maxRuleFile bounds one file of rules, in bytes.
+const maxRuleFile = 4 << 20
+
 // Parse reads every document of a rule file. The error lists every fault, each
 // an *Error; the rules without fault are returned with it.
 func Parse(file string, src []byte) ([]*Rule, error) {
-	docs, err := readYAML(file, src)
+	docs, err := yamldoc.Parse(file, src, maxRuleFile)
 	if err != nil {
 		return nil, err
 	}
 	if len(docs) == 0 {
-		return nil, &Error{file, 1, 1, "no rule in this file"}
+		return nil, yamldoc.Errorf(file, 1, 1, "no rule in this file")
 	}
 	var rules []*Rule
 	var faults errorList
-	var global, last *node
+	var global, last *yamldoc.Node
 	for _, d := range docs {
-		if d.kind != isMap {
-			faults = append(faults, &Error{file, d.line, d.col, "a rule is a map, this is " + d.kind.String()})
+		if d.Kind != yamldoc.Map {
+			faults = append(faults, d.Errorf(file, "a rule is a map, this is %v", d.Kind))
 			continue
 		}
 		// The multi-document actions of Sigma 1, which rule files still use.
-		switch d.str("action") {
+		switch d.Str("action") {
 		case "global":
 			global = merged(global, d)
 			continue
@@ -217,34 +220,34 @@ func (l errorList) Error() string {
 func (l errorList) Unwrap() []error { return l }
 
 // merged lays the map over onto under; maps in both are merged in turn.
-func merged(under, over *node) *node {
-	if under == nil || under.kind != isMap || over.kind != isMap {
+func merged(under, over *yamldoc.Node) *yamldoc.Node {
+	if under == nil || under.Kind != yamldoc.Map || over.Kind != yamldoc.Map {
 		return over
 	}
-	n := &node{kind: isMap, line: over.line, col: over.col, keys: slices.Clone(over.keys), vals: slices.Clone(over.vals)}
-	for i, k := range under.keys {
-		if k.text == "action" {
+	n := &yamldoc.Node{Kind: yamldoc.Map, Line: over.Line, Col: over.Col, Keys: slices.Clone(over.Keys), Vals: slices.Clone(over.Vals)}
+	for i, k := range under.Keys {
+		if k.Text == "action" {
 			continue
 		}
-		if j := slices.IndexFunc(n.keys, func(o *node) bool { return o.text == k.text }); j >= 0 {
-			n.vals[j] = merged(under.vals[i], n.vals[j])
+		if j := slices.IndexFunc(n.Keys, func(o *yamldoc.Node) bool { return o.Text == k.Text }); j >= 0 {
+			n.Vals[j] = merged(under.Vals[i], n.Vals[j])
 		} else {
-			n.keys, n.vals = append(n.keys, k), append(n.vals, under.vals[i])
+			n.Keys, n.Vals = append(n.Keys, k), append(n.Vals, under.Vals[i])
 		}
 	}
 	return n
 }
 
-func parseRule(file string, d *node) (*Rule, error) {
-	at := func(n *node, format string, args ...any) error {
-		return &Error{file, n.line, n.col, fmt.Sprintf(format, args...)}
+func parseRule(file string, d *yamldoc.Node) (*Rule, error) {
+	at := func(n *yamldoc.Node, format string, args ...any) error {
+		return n.Errorf(file, format, args...)
 	}
 	r := &Rule{
-		ID: d.str("id"), Name: d.str("name"), Title: d.str("title"), Status: d.str("status"),
-		Description: d.str("description"), Author: d.str("author"), License: d.str("license"),
-		Date: d.str("date"), Modified: d.str("modified"), Level: strings.ToLower(d.str("level")),
-		Tags: d.strs("tags"), References: d.strs("references"), FalsePositives: d.strs("falsepositives"),
-		Fields: d.strs("fields"), Response: d.str("response"), File: file, Line: d.line, base: d,
+		ID: d.Str("id"), Name: d.Str("name"), Title: d.Str("title"), Status: d.Str("status"),
+		Description: d.Str("description"), Author: d.Str("author"), License: d.Str("license"),
+		Date: d.Str("date"), Modified: d.Str("modified"), Level: strings.ToLower(d.Str("level")),
+		Tags: d.Strs("tags"), References: d.Strs("references"), FalsePositives: d.Strs("falsepositives"),
+		Fields: d.Strs("fields"), Response: d.Str("response"), File: file, Line: d.Line, base: d,
 	}
 	if r.Title == "" {
 		return nil, at(d, "a rule needs a title")
@@ -253,16 +256,16 @@ func parseRule(file string, d *node) (*Rule, error) {
 		r.Level = "medium"
 	}
 	if !slices.Contains(levels, r.Level) {
-		return nil, at(d.get("level"), "level %q: want one of %s", r.Level, strings.Join(levels, ", "))
+		return nil, at(d.Get("level"), "level %q: want one of %s", r.Level, strings.Join(levels, ", "))
 	}
-	if l := d.get("logsource"); l != nil {
+	if l := d.Get("logsource"); l != nil {
 		r.LogSource = LogSource{
-			Category: strings.ToLower(l.str("category")), Product: strings.ToLower(l.str("product")),
-			Service: strings.ToLower(l.str("service")), Definition: l.str("definition"),
+			Category: strings.ToLower(l.Str("category")), Product: strings.ToLower(l.Str("product")),
+			Service: strings.ToLower(l.Str("service")), Definition: l.Str("definition"),
 		}
 	}
 	r.key, r.techniques = r.Key(), r.Techniques()
-	switch c, f, det := d.get("correlation"), d.get("filter"), d.get("detection"); {
+	switch c, f, det := d.Get("correlation"), d.Get("filter"), d.Get("detection"); {
 	case c != nil:
 		corr, err := parseCorrelation(file, c)
 		if err != nil {
@@ -279,8 +282,8 @@ func parseRule(file string, d *node) (*Rule, error) {
 		if r.LogSource == (LogSource{}) {
 			return nil, at(d, "rule %q needs a logsource", r.Title)
 		}
-		if det.kind != isMap {
-			return nil, at(det, "detection is %s, want a map", det.kind)
+		if det.Kind != yamldoc.Map {
+			return nil, at(det, "detection is %s, want a map", det.Kind)
 		}
 		r.detection = det
 	default:

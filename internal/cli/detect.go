@@ -121,9 +121,9 @@ func (f *ruleFlags) options() (sigma.Options, error) {
 		if err != nil {
 			return opt, &Error{Code: ExitUsage, Err: fmt.Errorf("--placeholders: %w", err)}
 		}
-		values, err := detect.ParsePlaceholders(src)
+		values, err := detect.ParsePlaceholders(file, src)
 		if err != nil {
-			return opt, &Error{Code: ExitUsage, Err: fmt.Errorf("--placeholders %s: %w", file, err)}
+			return opt, &Error{Code: ExitUsage, Err: fmt.Errorf("--placeholders: %w", err)}
 		}
 		for name, list := range values {
 			opt.Placeholders[name] = append(opt.Placeholders[name], list...)

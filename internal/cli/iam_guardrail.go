@@ -1,18 +1,16 @@
 package cli
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/bartizan-security/bartizan/finding/report"
 	"github.com/bartizan-security/bartizan/identity/guardrail"
 	"github.com/bartizan-security/bartizan/identity/prove"
+	"github.com/bartizan-security/bartizan/internal/yamldoc"
 )
 
 func newIAMGuardrailCommand(a *App) *cobra.Command {
@@ -120,12 +118,9 @@ func (a *App) readGuardrails(file string) ([]*guardrail.Rule, error) {
 	if err != nil {
 		return nil, incompleteErrorf("read %s: %w", file, err)
 	}
-	if len(data) > maxGuardrailFile {
-		return nil, usageErrorf("%s: larger than %d bytes", file, maxGuardrailFile)
-	}
 	var in guardrailFile
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&in); err != nil && !errors.Is(err, io.EOF) {
-		return nil, &Error{Code: ExitUsage, Err: fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, false)), Hint: "see 'bartizan iam guardrail --help' for what the file holds"}
+	if _, err := yamldoc.Decode(file, data, maxGuardrailFile, &in); err != nil {
+		return nil, &Error{Code: ExitUsage, Err: err, Hint: "see 'bartizan iam guardrail --help' for what the file holds"}
 	}
 	if len(in.Guardrails) == 0 {
 		return nil, usageErrorf("%s: no guardrails in it", file)
