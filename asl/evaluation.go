@@ -166,29 +166,13 @@ func (e *evaluation) states(x *jsonata.Expression) *value.Object {
 	return o
 }
 
-func typeName(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "boolean"
-	case string:
-		return "string"
-	case []any:
-		return "array"
-	case *value.Object:
-		return "object"
-	}
-	return "number"
-}
-
 // typed evaluates an expression whose result must be of a type.
 func (e *evaluation) typed(x *jsonata.Expression, where, want string) (any, *failure) {
 	v, f := e.query(x, where)
 	if f != nil {
 		return nil, f
 	}
-	if got := typeName(v); got != want {
+	if got := value.TypeName(v); got != want {
 		return nil, queryFailure(where, "The JSONata expression '%s' specified for the field '%s' returned an unexpected result type. Expected '%s', but was '%s' for value: %s", x.Source(), where, want, got, value.String(v))
 	}
 	return v, nil

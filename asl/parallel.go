@@ -151,7 +151,7 @@ func (s *state) mapItems(e *evaluation, effective any) ([]any, []string, *failur
 		}
 		x, isExpr := s.items.node.(exprNode)
 		if _, isArray := v.([]any); !isArray && isExpr {
-			return nil, nil, queryFailure("Items", "The JSONata expression '%s' specified for the field 'Items' returned an unexpected result type. Expected 'array', but was '%s' for value: %s", x.expr.Source(), typeName(v), value.String(v))
+			return nil, nil, queryFailure("Items", "The JSONata expression '%s' specified for the field 'Items' returned an unexpected result type. Expected 'array', but was '%s' for value: %s", x.expr.Source(), value.TypeName(v), value.String(v))
 		}
 	case s.itemsPath != nil:
 		var err error

@@ -80,7 +80,7 @@ func (s *state) failTexts(e *evaluation) (name, cause *string, f *failure) {
 				return nil, f
 			}
 			if x, isExpr := t.node.(exprNode); isExpr {
-				if got := typeName(v); got != "string" {
+				if got := value.TypeName(v); got != "string" {
 					return nil, queryFailure(field, "The JSONata expression '%s' specified for the field '%s' returned an unexpected result type. Expected 'string', but was '%s' for value: %s", x.expr.Source(), field, got, value.String(v))
 				}
 			}

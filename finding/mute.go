@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 // Mute is one rule of a mute file. A finding it matches keeps its place in the
@@ -38,7 +40,7 @@ func (m *Mute) Matches(f *Finding) bool {
 		return false
 	}
 	for k, pattern := range m.Tags {
-		if v, ok := r.Tags[k]; !ok || !wildcard(pattern, v) {
+		if v, ok := r.Tags[k]; !ok || !glob.Match(pattern, v) {
 			return false
 		}
 	}
@@ -63,30 +65,4 @@ func (m *Mute) selectors() string {
 	return strings.Join(append(out, tags...), ", ")
 }
 
-func selects(pattern, s string) bool { return pattern == "" || wildcard(pattern, s) }
-
-// wildcard matches in time proportional to len(pattern)·len(s) at worst: on a
-// mismatch only the last star is tried again.
-func wildcard(pattern, s string) bool {
-	p, star, mark := 0, -1, 0
-	for i := 0; i < len(s); {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
-			p++
-			i++
-		case star >= 0:
-			p = star + 1
-			mark++
-			i = mark
-		default:
-			return false
-		}
-	}
-	for p < len(pattern) && pattern[p] == '*' {
-		p++
-	}
-	return p == len(pattern)
-}
+func selects(pattern, s string) bool { return pattern == "" || glob.Match(pattern, s) }

@@ -13,6 +13,7 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"github.com/bartizan-security/bartizan/finding"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 // Set is a number of compiled controls. It does not change once made and is safe
@@ -463,7 +464,7 @@ func (sel Selection) Select(controls []*Control) (chosen []*Control, idle []stri
 func (c *Control) matches(word string) bool {
 	framework, id, _ := strings.Cut(word, ":")
 	switch {
-	case wildcard(word, c.ID), word == string(c.Pillar), word == string(c.Severity):
+	case glob.Match(word, c.ID), word == string(c.Pillar), word == string(c.Severity):
 		return true
 	case word == "info" && c.Severity == finding.SeverityInformational:
 		return true
@@ -472,27 +473,7 @@ func (c *Control) matches(word string) bool {
 	if !ok {
 		return false
 	}
-	return id == "" || slices.ContainsFunc(ids, func(have string) bool { return wildcard(id, have) })
-}
-
-// wildcard matches * in a pattern against any text.
-func wildcard(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == s
-	}
-	if !strings.HasPrefix(s, parts[0]) {
-		return false
-	}
-	s = s[len(parts[0]):]
-	for _, p := range parts[1 : len(parts)-1] {
-		i := strings.Index(s, p)
-		if i < 0 {
-			return false
-		}
-		s = s[i+len(p):]
-	}
-	return strings.HasSuffix(s, parts[len(parts)-1])
+	return id == "" || slices.ContainsFunc(ids, func(have string) bool { return glob.Match(id, have) })
 }
 
 // TypesOf returns the resource types that one control looks at or looks up,

@@ -83,21 +83,10 @@ var valueFunctions = map[string]function{
 		return !truth(a[0])
 	}},
 	"type": {1, 1, func(_ *scope, a []any) any {
-		switch a[0].(type) {
-		case undef:
+		if _, none := a[0].(undef); none {
 			return undef{}
-		case nil:
-			return "null"
-		case bool:
-			return "boolean"
-		case string:
-			return "string"
-		case []any:
-			return "array"
-		case *value.Object:
-			return "object"
 		}
-		return "number"
+		return value.TypeName(a[0])
 	}},
 	"count": {1, 1, func(_ *scope, a []any) any {
 		if isUndef(a[0]) {

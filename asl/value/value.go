@@ -224,3 +224,21 @@ func Compare(a, b any) (int, bool) {
 	}
 	return x.Cmp(y), true
 }
+
+// TypeName returns the JSON name of a value's type: null, boolean, number, string,
+// array or object.
+func TypeName(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	case *Object:
+		return "object"
+	}
+	return "number"
+}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 //go:embed data/iam.bin
@@ -172,7 +174,7 @@ func (c *Catalog) ServicesMatching(pattern string) []*Service {
 	}
 	var out []*Service
 	for _, name := range c.order {
-		if Glob(pattern, name) {
+		if glob.Match(pattern, name) {
 			if s, ok := c.Service(name); ok {
 				out = append(out, s)
 			}
@@ -201,7 +203,7 @@ func (c *Catalog) ExpandAction(pattern string) []*Action {
 			continue
 		}
 		for _, a := range s.Actions {
-			if Glob(name, strings.ToLower(a.Name)) {
+			if glob.Match(name, strings.ToLower(a.Name)) {
 				out = append(out, a)
 			}
 		}
@@ -226,7 +228,7 @@ func (c *Catalog) Matches(pattern string) bool {
 			continue
 		}
 		for low := range s.actions {
-			if Glob(name, low) {
+			if glob.Match(name, low) {
 				return true
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 func TestDefaultIsWhole(t *testing.T) {
@@ -317,7 +319,7 @@ func TestOverlapAgainstEnumeration(t *testing.T) {
 	}
 	for _, p := range patterns {
 		for _, q := range patterns {
-			want := slices.ContainsFunc(texts, func(s string) bool { return Glob(p, s) && Glob(q, s) })
+			want := slices.ContainsFunc(texts, func(s string) bool { return glob.Match(p, s) && glob.Match(q, s) })
 			if got := overlap(policyTokens(p), policyTokens(q)); got != want {
 				t.Errorf("overlap(%q, %q) = %v, want %v", p, q, got, want)
 			}

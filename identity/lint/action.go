@@ -5,6 +5,7 @@ import (
 
 	"github.com/bartizan-security/bartizan/identity"
 	"github.com/bartizan-security/bartizan/identity/catalog"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 func (l *linter) readActions(s *statement) {
@@ -219,7 +220,7 @@ func (s *statement) names(action string) (included, byWildcard bool) {
 		t := strings.ToLower(n.Text)
 		if t == low {
 			included = true
-		} else if strings.ContainsAny(t, "*?") && catalog.Glob(t, low) {
+		} else if strings.ContainsAny(t, "*?") && glob.Match(t, low) {
 			included, byWildcard = true, true
 		}
 	}

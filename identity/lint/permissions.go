@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bartizan-security/bartizan/identity/catalog"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 // checkPermissions finds identity policies that allow passing any role, or
@@ -30,9 +31,9 @@ func allRoles(resource string) bool {
 	}
 	p := catalog.SplitARN(resource)
 	if len(p) < 6 {
-		return strings.HasPrefix(resource, "arn:") && strings.HasSuffix(resource, "*") && (len(p) < 3 || catalog.Glob(p[2], "iam"))
+		return strings.HasPrefix(resource, "arn:") && strings.HasSuffix(resource, "*") && (len(p) < 3 || glob.Match(p[2], "iam"))
 	}
-	if !catalog.Glob(p[2], "iam") {
+	if !glob.Match(p[2], "iam") {
 		return false
 	}
 	rest := strings.TrimPrefix(p[5], "role/")

@@ -3,7 +3,7 @@ package lint
 import (
 	"strings"
 
-	"github.com/bartizan-security/bartizan/identity/catalog"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 // partitions lists the partitions with their Regions, as botocore's
@@ -53,5 +53,5 @@ func matchOpen(pattern, s string) bool {
 	if strings.Contains(pattern, "${") {
 		return true
 	}
-	return catalog.Glob(pattern, s)
+	return glob.Match(pattern, s)
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/bartizan-security/bartizan/identity"
-	"github.com/bartizan-security/bartizan/identity/catalog"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 // checkTrust looks at a statement of a role trust policy.
@@ -40,7 +40,7 @@ func trustAction(low string) bool {
 		return false
 	}
 	for _, a := range trustActions {
-		if catalog.Glob(low, a) {
+		if glob.Match(low, a) {
 			return true
 		}
 	}

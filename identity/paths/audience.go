@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/bartizan-security/bartizan/identity"
-	"github.com/bartizan-security/bartizan/identity/catalog"
 	"github.com/bartizan-security/bartizan/identity/inventory"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 // audience is whom a trust policy may let in.
@@ -92,7 +92,7 @@ func (c *class) named(action, resource string) bool {
 		r = resourcesOf(c, action)
 		c.touches[action] = r
 	}
-	return r.any || slices.ContainsFunc(r.patterns, func(pattern string) bool { return catalog.Glob(pattern, resource) })
+	return r.any || slices.ContainsFunc(r.patterns, func(pattern string) bool { return glob.Match(pattern, resource) })
 }
 
 // mayAssume is touch for assuming a role. Within an account a trust policy that

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bartizan-security/bartizan/identity/catalog"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 func TestWitness(t *testing.T) {
@@ -60,7 +60,7 @@ func FuzzWitness(f *testing.F) {
 		if strings.Count(template, "{") != len(open) || len(seen) != len(open) || slices.Contains(open, "") {
 			return // the same name twice need not get the same value
 		}
-		if text := expand(template, values); !catalog.Glob(pattern, text) {
+		if text := expand(template, values); !glob.Match(pattern, text) {
 			t.Errorf("witness(%q, %q) = %q, which the pattern does not match", template, pattern, text)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/bartizan-security/bartizan/arn"
 	"github.com/bartizan-security/bartizan/estate"
 	"github.com/bartizan-security/bartizan/identity"
-	"github.com/bartizan-security/bartizan/identity/catalog"
 	"github.com/bartizan-security/bartizan/identity/inventory"
+	"github.com/bartizan-security/bartizan/internal/glob"
 )
 
 // verdict is how sure something is.
@@ -394,7 +394,7 @@ func names(s *identity.Statement, action string) bool {
 	}
 	low := strings.ToLower(action)
 	for _, v := range list.Values {
-		if catalog.Glob(strings.ToLower(v.Text), low) {
+		if glob.Match(strings.ToLower(v.Text), low) {
 			return s.NotAction == nil
 		}
 	}
