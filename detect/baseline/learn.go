@@ -54,7 +54,7 @@ func (l *Learner) take(b *batch) error {
 
 // Finish settles what is open. It must be called before the State is used.
 func (l *Learner) Finish() {
-	l.ws.flush(1 << 40)
+	l.ws.flush(endOfDays)
 	s := l.state
 	if l.events == 0 {
 		return

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -318,6 +319,9 @@ func (ws *windows) makeRoom() {
 		ws.tight = ws.newest
 	}
 }
+
+// endOfDays is behind every day that a window can have.
+const endOfDays = math.MaxInt32
 
 // flush settles the windows before a day, in order.
 func (ws *windows) flush(before int) {

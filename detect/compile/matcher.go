@@ -47,7 +47,7 @@ func (m matcher) json() any {
 	case mNumeric:
 		return map[string]any{"numeric": json.RawMessage(m.text)}
 	case mNumbers:
-		return map[string]any{"numeric": []any{">=", -maxNumber, "<=", maxNumber}}
+		return map[string]any{"numeric": []any{">=", int64(-maxNumber), "<=", int64(maxNumber)}}
 	case mBut:
 		if m.sub == mString {
 			return map[string]any{"anything-but": m.values}

@@ -80,7 +80,7 @@ func TestSuppressionMistakes(t *testing.T) {
 		strings.Replace(whole, "rule: r", "source: 300.1.1.1", 1):        "want an address or a range",
 		strings.Replace(whole, "rule: r", "rules: r", 1):                 "want a list of entries",
 		strings.Repeat("[", 2000):                                        "nested too deep",
-		"- rule: " + strings.Repeat("x", 10000):                          "more than 8192 characters on one line",
+		"- rule: " + strings.Repeat("x", 100000):                         "the lines are too long",
 		strings.Repeat(" ", 2000) + "- rule: x":                          "nested too deep",
 		"- {rule: r, reason: \"\", owner: o, expires: 2026-12-31}":       "needs reason",
 		"- {rule: r, reason: x, owner: o, expires: 2026-12-31, rule: s}": "already defined",

@@ -91,8 +91,8 @@ func UsersAndRoles(partition, account string) []Caller {
 func Strangers(s *identity.Stack, known func(account string) bool, exists func(principal string) bool, more ...string) []Caller {
 	q := newQuestion(&Side{*s})
 	q.exact, q.more = true, more
-	for n := 777788889999; known(q.fresh) || q.mentions().accounts[q.fresh] || slices.Contains(more, q.fresh); n++ {
-		q.fresh = strconv.Itoa(n)
+	for n := int64(777788889999); known(q.fresh) || q.mentions().accounts[q.fresh] || slices.Contains(more, q.fresh); n++ {
+		q.fresh = strconv.FormatInt(n, 10)
 	}
 	var list []Caller
 	for _, c := range q.classes() {

@@ -105,7 +105,7 @@ func TestReportExitCodes(t *testing.T) {
 		{"a missing baseline", nil, nil, "--baseline " + filepath.Join(dir, "none"), 2, "--baseline"},
 		{"a foreign baseline", nil, nil, "--baseline " + expired, 3, "not a bartizan report"},
 		{"a missing mute file", nil, nil, "--mutes " + filepath.Join(dir, "none"), 2, "docs/mutes.md"},
-		{"a malformed mute file", nil, nil, "--mutes " + file("bad.yaml", "- control: h\n"), 2, "bad.yaml: line 1: the rule has no \"reason\""},
+		{"a malformed mute file", nil, nil, "--mutes " + file("bad.yaml", "- control: h\n"), 2, "bad.yaml:1:3: the rule has no \"reason\""},
 		{"a folder that is not there", nil, nil, "-o json=" + filepath.Join(dir, "no", "r.json"), 2, "folder that exists"},
 		{"an unknown format", nil, nil, "-o yaml", 2, "unknown format"},
 	} {

@@ -115,7 +115,7 @@ const (
 	maxIndent   = 1000    // characters before the first word of a line
 	maxDashes   = 16      // "- - - …" on one line
 	maxEmpty    = 10_000  // lines with nothing but a dash or two
-	maxLine     = 8 << 10 // bytes; a valid JSON file may be one line
+	maxLines    = 1 << 33 // the sum of the squares of the lines' bytes, which nonsense takes as time
 )
 
 // Parse reads the documents of a file of at most most bytes; empty ones are left
@@ -185,7 +185,7 @@ func parse(file string, src []byte, most int) (docs []*Node, nodes []ast.Node, e
 // would take long over, or 0.
 func hostile(src []byte) (line int, reason string) {
 	const deep = "nested too deep"
-	brackets, empty, valid := 0, 0, false
+	brackets, empty, work, valid := 0, 0, int64(0), false
 	for l := range bytes.Lines(src) {
 		line++
 		words := bytes.TrimLeft(l, " \t-?")
@@ -211,9 +211,10 @@ func hostile(src []byte) (line int, reason string) {
 				brackets = max(brackets-1, 0)
 			}
 		}
-		if len(l) > maxLine && !valid {
+		if work += int64(len(l)) * int64(len(l)); work > maxLines && !valid {
+			// A JSON file may be one line.
 			if valid = json.Valid(src); !valid {
-				return line, fmt.Sprintf("more than %d characters on one line", maxLine)
+				return line, "the lines are too long to be read; break them, or write JSON"
 			}
 		}
 	}
