@@ -26,6 +26,7 @@ check: lint vuln race
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'd:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
+	GOARCH=386 CGO_ENABLED=0 $(GO) vet ./... # what overflows where an int has 32 bits
 	$(GO) run $(LINT) run
 
 race: $(MOTO)

@@ -31,7 +31,7 @@ func (g generated) Accounts() iter.Seq2[*estate.Account, error] {
 }
 
 func account(n int) *estate.Account {
-	id := fmt.Sprintf("%012d", 100000000000+n)
+	id := fmt.Sprintf("%012d", 100000000000+int64(n))
 	a := &estate.Account{ID: id}
 	add := func(typ, name, region, doc string) {
 		v, err := estate.DecodeJSON([]byte(doc))

@@ -21,7 +21,7 @@ func BenchmarkAccounts(b *testing.B) {
 				many(f)
 				var list l
 				for n := range accounts {
-					list = append(list, m{"Id": fmt.Sprintf("%012d", n+111111111111), "Status": "ACTIVE"})
+					list = append(list, m{"Id": fmt.Sprintf("%012d", int64(n)+111111111111), "Status": "ACTIVE"})
 				}
 				f.on("organizations:ListAccounts", func(call) (m, error) { return m{"Accounts": list}, nil })
 				var most uint64

@@ -16,7 +16,7 @@ import (
 func TestRemembered(t *testing.T) {
 	var records []string
 	for i := range 150 { // more than are remembered
-		account := fmt.Sprintf("%012d", 900_000_000_000+i)
+		account := fmt.Sprintf("%012d", 900_000_000_000+int64(i))
 		policy := quoted(document(allow(aws(account), ""), allow(`"*"`, "")))
 		records = append(records,
 			call("iam", "UpdateAssumeRolePolicy", `{"roleName":"r`+strings.Repeat("x", i)+`","policyDocument":`+policy+`}`, ""),

@@ -39,9 +39,9 @@ func openContainer[H any](data []byte) (container[H], error) {
 	if len(data) < len(magic)+4 || string(data[:len(magic)]) != magic {
 		return c, fmt.Errorf("read header: %w", ErrFormat)
 	}
-	n := int(binary.BigEndian.Uint32(data[len(magic):]))
+	n := int64(binary.BigEndian.Uint32(data[len(magic):]))
 	rest := data[len(magic)+4:]
-	if n > maxHeader || n > len(rest) {
+	if n > maxHeader || n > int64(len(rest)) {
 		return c, fmt.Errorf("read header: %w: header of %d bytes is cut off", ErrFormat, n)
 	}
 	if err := json.Unmarshal(rest[:n], &c.header); err != nil {

@@ -124,7 +124,7 @@ func manyAccounts(b *testing.B, accounts int) *inventory.Inventory {
 	}
 	var list []*estate.Resource
 	for i := range accounts {
-		account := fmt.Sprintf("%012d", 100000000000+i)
+		account := fmt.Sprintf("%012d", 100000000000+int64(i))
 		for j := range 100 {
 			name := fmt.Sprintf("u%d", j)
 			list = append(list, &estate.Resource{Type: "AWS::IAM::User", ID: name, ARN: "arn:aws:iam::" + account + ":user/" + name, Account: account,
@@ -188,7 +188,7 @@ func BenchmarkWhoCanOrganization(b *testing.B) {
 	list := []*estate.Resource{{Type: "AWS::Organizations::Organization", ID: "o-1", Account: "100000000000", Document: decode(`{"Id":"o-1","MasterAccountId":"100000000000"}`)},
 		{Type: "AWS::Organizations::Policy", ID: "p-1", Account: "100000000000", Document: decode(`{"Name":"full","Type":"SERVICE_CONTROL_POLICY","DescribePolicy":{"Policy":{"Content":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"},{\"Effect\":\"Deny\",\"Action\":\"s3:Put*\",\"Resource\":\"*\"}]}"}},"ListTargetsForPolicy":{"Targets":[{"TargetId":"r-1"}]}}`)}}
 	for i := range 1000 {
-		account := fmt.Sprintf("%012d", 100000000000+i)
+		account := fmt.Sprintf("%012d", 100000000000+int64(i))
 		list = append(list, &estate.Resource{Type: "AWS::Organizations::Account", ID: account, Account: "100000000000", Document: decode(`{"ListParents":{"Parents":[{"Id":"r-1"}]}}`)})
 		for j := range 100 {
 			name := fmt.Sprintf("u%d", j)

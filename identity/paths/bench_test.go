@@ -14,7 +14,7 @@ import (
 func town(h *house, accounts, principals int) {
 	per := principals / accounts
 	for i := range accounts {
-		id := fmt.Sprintf("%012d", 100000000000+i)
+		id := fmt.Sprintf("%012d", 100000000000+int64(i))
 		arn := func(kind, name string) string { return "arn:aws:iam::" + id + ":" + kind + "/" + name }
 		h.roleIn(id, "admin", trusts("AWS", arn("user", "root-ops")), everything)
 		h.roleIn(id, "deploy", trusts("Service", "cloudformation.amazonaws.com"), everything)
