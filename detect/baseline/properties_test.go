@@ -220,7 +220,7 @@ func crowded(t testing.TB, role int, at time.Time, call, region string) *event.E
 // are known are all judged, and what is left out is counted.
 func TestCrowd(t *testing.T) {
 	const known = 20_000
-	roles := int64(100_000)
+	roles := 100_000
 	if testing.Short() {
 		roles = 50_000
 		t.Log("LEFT OUT by -short: 50,000 of 100,000 roles")
@@ -239,11 +239,11 @@ func TestCrowd(t *testing.T) {
 			if i >= known && day > 0 {
 				break
 			}
-			l.Add(crowded(t, int(i), monday.AddDate(0, 0, day), fmt.Sprintf("Call%d", (int(i)+day)%700), "eu-west-1"))
+			l.Add(crowded(t, i, monday.AddDate(0, 0, day), fmt.Sprintf("Call%d", (i+day)%700), "eu-west-1"))
 		}
 	}
 	l.Finish()
-	if n := len(s.Principals); n != known || s.LeftOut != roles-known {
+	if n := len(s.Principals); n != known || s.LeftOut != int64(roles-known) {
 		t.Errorf("%d principals, %d events left out", n, s.LeftOut)
 	}
 	findings := 0
@@ -256,7 +256,7 @@ func TestCrowd(t *testing.T) {
 	})
 	for day := range 2 {
 		for i := range roles {
-			if err := j.Add(crowded(t, int(i), monday.AddDate(0, 0, 8+day), "RunInstances", "ap-east-1")); err != nil {
+			if err := j.Add(crowded(t, i, monday.AddDate(0, 0, 8+day), "RunInstances", "ap-east-1")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -269,7 +269,7 @@ func TestCrowd(t *testing.T) {
 	if err := j.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	if findings != 2*known || j.Late() != 0 || j.Crowd() != 2*(roles-known)-2*20_000 {
+	if findings != 2*known || j.Late() != 0 || j.Crowd() != int64(2*(roles-known)-2*20_000) {
 		t.Errorf("%d findings, %d late, %d in the crowd", findings, j.Late(), j.Crowd())
 	}
 	runtime.KeepAlive(s)

@@ -54,7 +54,7 @@ type corpus struct {
 // to which they are all the same.
 func thin() int {
 	if testing.Short() {
-		return 60
+		return 12
 	}
 	return 1
 }

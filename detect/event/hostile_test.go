@@ -9,7 +9,7 @@ import (
 
 // TestHostileRecords states that of a record of megabytes only so many values are
 // held, that its event says so, and that the next record is read as if nothing had
-// been. Without the bounds some of the cases take longer than a test may.
+// been. An event that is not cut where it should be was looked at without bound.
 func TestHostileRecords(t *testing.T) {
 	paths := []string{"a", "a.b", "a.b.c", "list", "list.x", "list.x.y"}
 	for _, letter := range "abcdefghijklmnopqrstuvwxyz" {

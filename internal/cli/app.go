@@ -19,6 +19,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/bartizan-security/bartizan/finding/report"
 )
 
 // The exit codes, the same for every command.
@@ -109,7 +111,7 @@ func (a *App) notef(format string, args ...any) {
 
 // warnf writes a warning to standard error, even with --quiet.
 func (a *App) warnf(format string, args ...any) {
-	fmt.Fprintf(a.Stderr, "warning: "+format+"\n", args...)
+	fmt.Fprintf(a.Stderr, "warning: %s\n", report.Lines(fmt.Sprintf(format, args...)))
 }
 
 // Main runs the command line with the process's own streams and returns the
@@ -144,10 +146,11 @@ func (a *App) report(err error) {
 	if err == nil || errors.Is(err, errFindings) || errors.Is(err, errIncomplete) {
 		return
 	}
-	fmt.Fprintf(a.Stderr, "error: %s\n", err)
+	// What went wrong may quote a file that somebody else wrote.
+	fmt.Fprintf(a.Stderr, "error: %s\n", report.Lines(err.Error()))
 	var e *Error
 	if errors.As(err, &e) && e.Hint != "" {
-		fmt.Fprintf(a.Stderr, "hint: %s\n", e.Hint)
+		fmt.Fprintf(a.Stderr, "hint: %s\n", report.Lines(e.Hint))
 	}
 }
 

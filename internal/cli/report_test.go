@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,5 +172,17 @@ func TestReportAborted(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(filepath.Dir(name)); len(entries) != 1 {
 		t.Errorf("left behind: %v", entries)
+	}
+}
+
+// What a file of a stranger brings into an error cannot steer the terminal.
+func TestErrorsAreNeutral(t *testing.T) {
+	var stderr bytes.Buffer
+	a := &App{Stderr: &stderr}
+	a.report(&Error{Code: ExitUsage, Err: errors.New("unknown field \"\x1b]0;x\a\"\nand more"), Hint: "see \u202ex"})
+	a.warnf("%s: \x1b[31mred", "file\r")
+	want := "error: unknown field \"\\x1b]0;x\\x07\"\nand more\nhint: see \\u202ex\nwarning: file\\r: \\x1b[31mred\n"
+	if stderr.String() != want {
+		t.Errorf("%q, want %q", stderr.String(), want)
 	}
 }

@@ -56,7 +56,7 @@ func (k Kind) String() string {
 // may stand at several places.
 type Node struct {
 	Kind      Kind
-	Text      string  // of a scalar, as it is written: an account id is no octal number
+	Text      string  // of a scalar; numbers as they are written: an account id is none in octal
 	Keys      []*Node // of a map, in the file's order
 	Vals      []*Node // of a map, beside Keys; or of a list
 	Line, Col int
